@@ -1,0 +1,4 @@
+"""The command line: recipes become objects, jobs run in folders, progress goes to stderr.
+
+Belongs here: typer commands, reading recipes, run folders, progress bars. Nothing below imports from here.
+"""

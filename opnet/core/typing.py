@@ -1,0 +1,7 @@
+"""Array types used in signatures, from jaxtyping; shapes are checked under the tests."""
+
+from __future__ import annotations
+
+from jaxtyping import Bool, Complex, Float, Int
+
+__all__ = ["Bool", "Complex", "Float", "Int"]

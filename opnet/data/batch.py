@@ -1,0 +1,128 @@
+"""`Batch` and `Dataset`: all that crosses from data to models and metrics."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from opnet.graphs.graph import Graph
+from opnet.spaces.grid import Grid
+from opnet.spaces.statistics import ChannelStatistics
+
+Domain = Grid | Graph
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples that share one domain.
+
+    Attributes:
+        inputs: (batch, channel, *grid) on a `Grid`, (batch, node, feature) on a `Graph`.
+        targets: the same form; with times, on a `Graph`, (batch, time, node, feature).
+        domain: where the values sit.
+        times: for trajectories, the times of the targets, the first that of the inputs.
+        index: positions of the samples in their data set, for messages and paired comparisons.
+        parameters: numbers of each sample that are not functions, each of shape (batch,).
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    domain: Domain
+    times: Tensor | None = None
+    index: Tensor | None = None
+    parameters: dict[str, Tensor] | None = None
+
+
+class Dataset(ABC):
+    """Samples on one domain, read by index.
+
+    Attributes:
+        domain: the `Grid` or `Graph` all samples share.
+        discretisation_error: relative L2 error of each target as the data set estimates it; None where unknown.
+    """
+
+    domain: Domain
+    discretisation_error: Tensor | None = None
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def batch(self, indices: Sequence[int] | Tensor | np.ndarray) -> Batch:
+        """The samples at `indices`, in that order."""
+
+    def all(self) -> Batch:
+        return self.batch(range(len(self)))
+
+    def statistics(self) -> tuple[ChannelStatistics, ChannelStatistics]:
+        """Statistics of inputs (shift and scale) and targets (scale alone: zero stays zero), for `Normalised`."""
+        batch = self.all()
+        return ChannelStatistics.of(batch.inputs), ChannelStatistics.of(batch.targets, center=False)
+
+    def subset(self, indices: Sequence[int] | Tensor | np.ndarray) -> Dataset:
+        """The samples at `indices` as a data set of their own."""
+        return Subset(self, torch.as_tensor(np.asarray(indices), dtype=torch.long))
+
+
+class ArrayDataset(Dataset):
+    """A data set held in memory.
+
+    >>> data = ArrayDataset(torch.zeros(3, 1, 4), torch.ones(3, 1, 4), Grid((4,), nodes="cell"))
+    >>> len(data), data.batch([2]).targets.shape
+    (3, torch.Size([1, 1, 4]))
+    """
+
+    def __init__(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        domain: Domain,
+        *,
+        times: Tensor | None = None,
+        discretisation_error: Tensor | None = None,
+        parameters: dict[str, Tensor] | None = None,
+    ) -> None:
+        if len(inputs) != len(targets):
+            raise ValueError(f"expected as many targets as inputs, found {len(targets)} and {len(inputs)}")
+        for name, values in (("inputs", inputs), ("targets", targets)):
+            if not torch.isfinite(values).all():
+                sample = int(torch.nonzero(~torch.isfinite(values).reshape(len(values), -1).all(1))[0])
+                raise ValueError(f"{name}: expected finite values, found NaN or Inf in sample {sample}")
+        if isinstance(domain, Grid) and tuple(inputs.shape[2:]) != domain.shape:
+            raise ValueError(f"inputs: expected (sample, channel, *{domain.shape}), found {tuple(inputs.shape)}")
+        self.inputs, self.targets, self.domain, self.times = inputs, targets, domain, times
+        self.discretisation_error = discretisation_error
+        self.parameters = parameters
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def batch(self, indices: Sequence[int] | Tensor | np.ndarray) -> Batch:
+        index = torch.as_tensor(np.asarray(indices), dtype=torch.long)
+        parameters = None if self.parameters is None else {k: v[index] for k, v in self.parameters.items()}
+        return Batch(self.inputs[index], self.targets[index], self.domain, self.times, index, parameters)
+
+
+class Subset(Dataset):
+    def __init__(self, whole: Dataset, indices: Tensor) -> None:
+        self.whole, self.indices, self.domain = whole, indices, whole.domain
+        if whole.discretisation_error is not None:
+            self.discretisation_error = whole.discretisation_error[indices]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def batch(self, indices: Sequence[int] | Tensor | np.ndarray) -> Batch:
+        return self.whole.batch(self.indices[torch.as_tensor(np.asarray(indices), dtype=torch.long)])
+
+    def __getattr__(self, name: str) -> Any:
+        # A subset has whatever else its whole has, such as provenance.
+        if name in ("whole", "indices"):
+            raise AttributeError(name)
+        return getattr(self.whole, name)

@@ -1,0 +1,1 @@
+"""Other people's files, one format a file; each is checked before it is believed."""

@@ -1,0 +1,37 @@
+"""`Graph`: nodes and the shift operator that graph models apply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from opnet.linops.base import LinearOperator
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph as graph models see it.
+
+    Args:
+        shift: the shift operator S, n x n, such as A / (alpha_n n), normalised already.
+        positions: where the nodes sit in [0, 1], ascending, if the graph was sampled from a graphon; shape (n,).
+
+    Raises:
+        ValueError: if the shift operator is not square or the positions are not one a node.
+    """
+
+    shift: LinearOperator
+    positions: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        rows, columns = self.shift.shape
+        if rows != columns:
+            raise ValueError(f"Graph.shift: expected a square operator, found {rows} x {columns}")
+        if self.positions is not None and tuple(self.positions.shape) != (rows,):
+            raise ValueError(f"Graph.positions: expected shape ({rows},), found {tuple(self.positions.shape)}")
+
+    @property
+    def n(self) -> int:
+        """Number of nodes."""
+        return self.shift.shape[0]

@@ -1,0 +1,86 @@
+"""`LinearOperator`: a linear map that is applied, not stored."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from math import prod
+
+import torch
+from torch import Tensor
+
+
+class LinearOperator(ABC):
+    """A linear map between tensors whose trailing dimensions are `in_shape` and `out_shape`.
+
+    Leading dimensions are batch and broadcast against the operator's own `batch_shape`. Operators compose lazily:
+    `A @ B`, `A + B`, `2 * A`; `A @ x` applies. Subclasses give `in_shape`, `out_shape`, `batch_shape`, `dtype`,
+    `device`, `apply` and `transpose`.
+    """
+
+    in_shape: tuple[int, ...]
+    out_shape: tuple[int, ...]
+    batch_shape: tuple[int, ...] = ()
+    dtype: torch.dtype
+    device: torch.device
+
+    @abstractmethod
+    def apply(self, x: Tensor) -> Tensor:
+        """A x.  # shape: (*batch, *in_shape) -> (*batch, *out_shape)"""
+
+    @abstractmethod
+    def transpose(self) -> LinearOperator:
+        """The operator A^T with <A x, y> = <x, A^T y> in the plain dot product."""
+
+    def diagonal(self) -> Tensor:
+        """The diagonal of a square operator.  # shape: (*batch_shape, *in_shape)"""
+        raise NotImplementedError(f"{type(self).__name__} does not know its diagonal")
+
+    def columns(self, x: Tensor) -> Tensor:
+        """A applied to every column of `x`, for operators on one axis.  # shape: (*batch, n, k) -> (*batch, m, k)"""
+        assert len(self.in_shape) == len(self.out_shape) == 1, "columns() needs an operator on one axis"
+        return self.apply(x.transpose(-1, -2)).transpose(-1, -2)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of the matrix that each batch element would be."""
+        return prod(self.out_shape), prod(self.in_shape)
+
+    @property
+    def T(self) -> LinearOperator:
+        return self.transpose()
+
+    def to_dense(self) -> Tensor:
+        """The matrix, column by column; for tests and small operators.  # shape: (*batch_shape, rows, columns)"""
+        rows, columns = self.shape
+        basis = torch.eye(columns, dtype=self.dtype, device=self.device)
+        basis = basis.reshape(columns, *(1,) * len(self.batch_shape), *self.in_shape)
+        image = self.apply(basis.expand(columns, *self.batch_shape, *self.in_shape))
+        return image.reshape(columns, *self.batch_shape, rows).movedim(0, -1)
+
+    def check_argument(self, x: Tensor) -> None:
+        """Raise a `ValueError` unless the trailing dimensions of `x` are `in_shape` and its dtype the operator's."""
+        k = len(self.in_shape)
+        if tuple(x.shape[x.ndim - k :]) != self.in_shape or x.ndim < k:
+            raise ValueError(
+                f"{type(self).__name__}: expected an argument of shape (..., {', '.join(map(str, self.in_shape))}), "
+                f"found {tuple(x.shape)}"
+            )
+        if x.dtype != self.dtype:
+            raise ValueError(f"{type(self).__name__}: expected an argument of {self.dtype}, found {x.dtype}")
+
+    def __matmul__(self, other):  # type: ignore[no-untyped-def]
+        from opnet.linops.composed import Product
+
+        return Product(self, other) if isinstance(other, LinearOperator) else self.apply(other)
+
+    def __add__(self, other: LinearOperator) -> LinearOperator:
+        from opnet.linops.composed import Sum
+
+        return Sum(self, other)
+
+    def __mul__(self, factor: float) -> LinearOperator:
+        from opnet.linops.composed import Scaled
+
+        return Scaled(self, factor)
+
+    __rmul__ = __mul__

@@ -1,0 +1,60 @@
+"""`Model`: what every model is, and how one is rebuilt from plain data."""
+
+from __future__ import annotations
+
+from abc import ABC
+from typing import Any, ClassVar
+
+from torch import nn
+
+from opnet.core.registry import lookup
+
+
+class Model(nn.Module, ABC):
+    """A model whose constructor arguments are known, so that a checkpoint can rebuild it without importing code.
+
+    Subclasses register (`@register("model", name)`) and set `self.arguments` to their constructor's keyword arguments,
+    as plain data (numbers, strings, booleans, lists, None; another `Model` where one is wrapped).
+
+    Operator models on grids implement `forward(inputs, grid=None)` with fields (batch, channel, *grid); models on
+    graphs implement `forward(graph, x0, ts)` with signals (batch, node, feature) and return (batch, time, node, feature).
+
+    Attributes:
+        domain: "grid" or "graph": what the model's functions live on.
+    """
+
+    domain: ClassVar[str]
+    registered_name: ClassVar[str]
+    arguments: dict[str, Any]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Plain data from which `build_model` makes the same architecture again."""
+        arguments = {key: value.config if isinstance(value, Model) else value for key, value in self.arguments.items()}
+        return {"class": self.registered_name, **arguments}
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of real parameters."""
+        return sum(p.numel() * (2 if p.is_complex() else 1) for p in self.parameters())
+
+
+def build_model(config: dict[str, Any]) -> Model:
+    """The model that `config` describes, newly initialised.
+
+    Raises:
+        ValueError: for an unknown class, an unknown or missing argument, or one out of range.
+    """
+    arguments = {key: build_model(value) if _is_model(value) else value for key, value in config.items()}
+    name = arguments.pop("class", None)
+    if name is None:
+        raise ValueError("model: expected a key 'class', found none")
+    model_class = lookup("model", name)
+    try:
+        return model_class(**arguments)
+    except TypeError as error:
+        raise ValueError(f"model {name}: {str(error).replace('.__init__()', '')}") from error
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, dict) and "class" in value

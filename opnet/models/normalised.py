@@ -1,0 +1,54 @@
+"""`Normalised`: a model between functions in physical units, around one between functions of order one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from opnet.core.registry import register
+from opnet.models.base import Model
+from opnet.spaces.grid import Grid
+from opnet.spaces.statistics import ChannelStatistics
+
+
+@register("model", "Normalised")
+class Normalised(Model):
+    """`u = scale_u * model((a - shift_a) / scale_a) + shift_u`, per channel; the statistics travel with the weights.
+
+    Args:
+        model: an operator model on grids.
+        inputs, targets: statistics of the training data, such as `dataset.statistics()` gives.
+    """
+
+    domain = "grid"
+    registered_name = "Normalised"
+
+    def __init__(
+        self,
+        model: Model,
+        inputs: ChannelStatistics | Mapping[str, Any],
+        targets: ChannelStatistics | Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        inputs = inputs if isinstance(inputs, ChannelStatistics) else ChannelStatistics(**inputs)
+        targets = targets if isinstance(targets, ChannelStatistics) else ChannelStatistics(**targets)
+        self.arguments = {"model": model, "inputs": asdict(inputs), "targets": asdict(targets)}
+        self.model = model
+        for name, values in (
+            ("input_shift", inputs.shift),
+            ("input_scale", inputs.scale),
+            ("target_shift", targets.shift),
+            ("target_scale", targets.scale),
+        ):
+            self.register_buffer(name, torch.tensor(values, dtype=torch.get_default_dtype()))
+
+    def forward(self, inputs: Tensor, grid: Grid | None = None) -> Tensor:
+        outputs = self.model((inputs - self._wide("input_shift", inputs)) / self._wide("input_scale", inputs), grid)
+        return outputs * self._wide("target_scale", outputs) + self._wide("target_shift", outputs)
+
+    def _wide(self, name: str, like: Tensor) -> Tensor:
+        return getattr(self, name).to(like.dtype).reshape(-1, *(1,) * (like.ndim - 2))

@@ -1,0 +1,5 @@
+"""Shared numerical solvers, in the order linear < multigrid < ode < pde.
+
+Belongs here: everything that solves an equation, on CPU and GPU, batched, with a status per batch element. Used by
+models, by data generation, and directly by people.
+"""

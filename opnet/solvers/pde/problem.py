@@ -1,0 +1,64 @@
+"""`Problem`: what turns (seed, sample, resolution) into solved samples with error bars."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from opnet.spaces.grid import Grid
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Solved samples of a problem on one grid.
+
+    Attributes:
+        inputs, targets: (sample, channel, *grid).
+        residual: relative algebraic residual ||b - A u|| / ||b|| recomputed from the solution; (sample,).
+        discretisation_error: estimated relative L2 error of the target against the exact solution for the same
+            continuous input; NaN where it was not estimated; (sample,).
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    residual: Tensor
+    discretisation_error: Tensor
+    grid: Grid
+
+
+class Problem(ABC):
+    """A partial differential equation with its distribution of inputs. Concrete problems are frozen dataclasses.
+
+    A sample is one continuous function drawn from the stream of (seed, index): at every resolution it is the same
+    function, and it does not depend on the other samples asked for.
+
+    Attributes:
+        equation: the equation in words, as a data set prints it.
+        input_names, target_names: one name a channel.
+        units: name -> unit, for every channel and parameter.
+        solver: what solves it and to which order, as a data set prints it.
+        error_method: how `discretisation_error` is estimated.
+    """
+
+    equation: ClassVar[str]
+    input_names: ClassVar[tuple[str, ...]]
+    target_names: ClassVar[tuple[str, ...]]
+    units: ClassVar[dict[str, str]]
+    solver: ClassVar[str]
+    error_method: ClassVar[str]
+
+    @abstractmethod
+    def grid(self, resolution: int) -> Grid:
+        """The grid at a resolution; `ValueError` for a resolution the problem cannot take."""
+
+    @abstractmethod
+    def sample(self, seed: int, indices: Sequence[int], resolution: int, *, estimate_error: bool = True) -> Samples:
+        """Draw and solve the samples `indices` of `seed`, in float64.
+
+        Raises:
+            SolveError: naming the sample, if one does not reach its tolerance.
+        """
