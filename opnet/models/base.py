@@ -17,7 +17,8 @@ class Model(nn.Module, ABC):
     as plain data (numbers, strings, booleans, lists, None; another `Model` where one is wrapped).
 
     Operator models on grids implement `forward(inputs, grid=None)` with fields (batch, channel, *grid); models on
-    graphs implement `forward(graph, x0, ts)` with signals (batch, node, feature) and return (batch, time, node, feature).
+    graphs implement `forward(graph, x0, ts)` with signals (batch, node, feature) and return trajectories
+    (batch, time, node, feature).
 
     Attributes:
         domain: "grid" or "graph": what the model's functions live on.
@@ -45,11 +46,11 @@ def build_model(config: dict[str, Any]) -> Model:
     Raises:
         ValueError: for an unknown class, an unknown or missing argument, or one out of range.
     """
-    arguments = {key: build_model(value) if _is_model(value) else value for key, value in config.items()}
-    name = arguments.pop("class", None)
+    name = config.get("class")
     if name is None:
         raise ValueError("model: expected a key 'class', found none")
     model_class = lookup("model", name)
+    arguments = {k: build_model(v) if _is_model(v) else v for k, v in config.items() if k != "class"}
     try:
         return model_class(**arguments)
     except TypeError as error:

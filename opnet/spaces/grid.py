@@ -21,9 +21,10 @@ class Grid:
     Args:
         shape: nodes along each axis.
         extent: `(low, high)` along each axis; the unit box by default. Lengths are in the problem's unit of length.
-        boundary: one kind, one an axis, or a `(low, high)` pair an axis, of "dirichlet", "neumann", "robin", "periodic".
+        boundary: one kind, one an axis, or a `(low, high)` pair an axis, of "dirichlet", "neumann", "robin" and
+            "periodic".
         nodes: one placement or one an axis. With n nodes on an axis of length L:
-            "vertex": both ends included, spacing L/(n-1) (on a periodic axis the right end is the left one: "left");
+            "vertex": both ends included, spacing L/(n-1) (on a periodic axis, where they are one point: "left");
             "cell": midpoints of n cells, spacing L/n;
             "left": left ends of n cells, spacing L/n, the right end missing;
             "interior": both ends left out, spacing L/(n+1).
