@@ -121,13 +121,23 @@ class Grid:
         return replace(self, shape=(shape,) * self.dim if isinstance(shape, int) else tuple(shape))
 
     def describe(self) -> dict[str, Any]:
-        """Plain data that `Grid(**...)` takes back; what stores and checkpoints write."""
+        """Plain data that `Grid.from_description` takes back; what stores and checkpoints write."""
         return {
             "shape": list(self.shape),
             "extent": [list(pair) for pair in self.extent],
             "boundary": [list(pair) for pair in self.boundary],
             "nodes": list(self.nodes),
         }
+
+    @classmethod
+    def from_description(cls, description: dict[str, Any]) -> Grid:
+        """The grid that `describe` described."""
+        return cls(
+            tuple(description["shape"]),
+            tuple((low, high) for low, high in description["extent"]),
+            tuple((low, high) for low, high in description["boundary"]),
+            tuple(description["nodes"]),
+        )
 
 
 def _per_axis(name: str, value: Any, allowed: tuple[str, ...], dim: int) -> tuple[str, ...]:

@@ -15,4 +15,5 @@ def stream(seed: int, *key: int) -> np.random.Generator:
     >>> bool((stream(0, 7).normal(size=3) == stream(0, 7).normal(size=3)).all())
     True
     """
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, *key])))
+    # The length leads because SeedSequence pads with zeros: (0,) and (0, 0) would be one stream.
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([len(key), seed, *key])))
