@@ -1,0 +1,146 @@
+"""Recipes: a TOML file that says what to make, train and measure, checked before anything is computed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from opnet.cli.signature import validate
+from opnet.core.errors import RecipeError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class _Arguments(BaseModel):
+    """A table whose further keys are the arguments of what it names; they are checked against its signature."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class DataTable(_Arguments):
+    """`[data]`: a problem to generate (its parameters are further keys), or files of a foreign format to read."""
+
+    problem: str | None = None
+    format: str | None = None
+    path: str | None = None
+    n_train: int | None = Field(None, ge=1)
+    n_test: int | None = Field(None, ge=1)
+    train_resolution: int | None = Field(None, ge=2)
+    resolutions: tuple[int, ...] = ()
+    dtype: Literal["float32", "float64"] = "float32"
+    error_share: float = Field(1.0, ge=0, le=1)
+    workers: int = Field(1, ge=1)
+
+
+class ModelTable(_Arguments):
+    """`[model]`: `class` and its arguments."""
+
+    model_class: str = Field(alias="class")
+    symmetrise: bool = False
+
+
+class TrainingTable(_Arguments):
+    """`[training]`: the loss, and the fields of `opnet.FitConfig`."""
+
+    loss: str = "RelativeL2"
+    validation_share: float = Field(0.0, ge=0, lt=1)
+
+
+class EvaluationTable(_Table):
+    """`[evaluation]`: what is measured and shown."""
+
+    metrics: tuple[str, ...] = ("RelativeL2",)
+    resolutions: tuple[int, ...] = ()
+    pictures: int = Field(3, ge=0, le=20)
+    convergence: dict[str, Any] | None = None
+    transfer: dict[str, Any] | None = None
+
+
+class Recipe(_Table):
+    """A whole recipe; see `datasets/` for examples."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    description: str = ""
+    seed: int = Field(0, ge=0)
+    data: DataTable
+    model: ModelTable
+    training: TrainingTable
+    evaluation: EvaluationTable = EvaluationTable()
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """Everything the recipe says, defaults included, as plain data."""
+        return _without_none(json.loads(self.model_dump_json(by_alias=True)))
+
+    @property
+    def digest(self) -> str:
+        """sha256 of what determines the results: everything but the words and where files lie."""
+        content = {k: v for k, v in self.resolved.items() if k not in ("name", "description")}
+        content["data"] = {k: v for k, v in content["data"].items() if k not in ("path", "workers")}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def read_recipe(path: str | Path, settings: Sequence[str] = ()) -> Recipe:
+    """The recipe at `path` with `key=value` settings laid over it.
+
+    Args:
+        path: a TOML file.
+        settings: such as `"training.epochs=5"`; the value is TOML, or a bare string.
+
+    Raises:
+        RecipeError: naming the file, the key, what was expected and what was found.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise RecipeError(f"{path}: expected a recipe (a .toml file), found a folder")
+    try:
+        content = tomllib.loads(path.read_bytes().decode())
+    except FileNotFoundError as error:
+        near = sorted(str(p) for p in path.parent.glob("*.toml"))
+        hint = f"; there are {', '.join(near)}" if near else ""
+        raise RecipeError(f"{path}: expected a recipe, found no such file{hint}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: expected TOML, found {error}") from error
+    for setting in settings:
+        _lay_over(content, setting)
+    return validate(Recipe, content, f"{path}: ")
+
+
+def _lay_over(content: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"--set {setting}: expected key=value, such as training.epochs=5")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *tables, last = key.strip().split(".")
+    table = content
+    for name in tables:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"--set {setting}: {name} is a value, not a table")
+    table[last] = value
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return value

@@ -1,0 +1,94 @@
+"""From a table of a recipe to the arguments of a class, checked against the class's own signature.
+
+The signature is the schema: a class that registers can be named in a recipe at once, and its arguments are documented
+in one place.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from opnet.core.errors import RecipeError
+
+
+def check_arguments(
+    target: Callable[..., Any], table: Mapping[str, Any], where: str, given: Collection[str] = ()
+) -> dict[str, Any]:
+    """The arguments in `table` with the types `target` declares, defaults filled in.
+
+    Args:
+        target: a class or function whose parameters are annotated.
+        table: what the recipe says.
+        where: file and section, opening every message.
+        given: parameters that do not come from the recipe.
+
+    Raises:
+        RecipeError: for an unknown, missing or wrongly typed key.
+    """
+    function = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
+    hints = get_type_hints(function)
+    fields: dict[str, Any] = {}
+    for name, parameter in inspect.signature(target).parameters.items():
+        if name not in given:
+            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+            fields[name] = (hints.get(name, Any), default)
+    schema = create_model("Arguments", __config__=_STRICT, **fields)
+    checked = validate(schema, table, where)
+    return {name: getattr(checked, name) for name in fields}
+
+
+def validate(schema: type[BaseModel], table: Mapping[str, Any], where: str) -> Any:
+    """`table` as a `schema`, or a `RecipeError` of one sentence for the first thing that is wrong."""
+    try:
+        # As JSON, so that lists become tuples and integers floats, but "3" does not become 3.
+        return schema.model_validate_json(json.dumps(table, default=str), strict=True)
+    except ValidationError as error:
+        raise RecipeError(f"{where}{_sentence(schema, error)}") from error
+
+
+_STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
+
+_EXPECTED = {
+    "int": "an integer",
+    "float": "a number",
+    "string": "a string",
+    "bool": "true or false",
+    "tuple": "a list",
+    "list": "a list",
+    "dict": "a table",
+    "model": "a table",
+}
+
+
+def _sentence(schema: type[BaseModel], error: ValidationError) -> str:
+    first = error.errors()[0]
+    *tables, key = [str(part) for part in first["loc"]] or ["recipe"]
+    place = "".join(f"[{table}] " for table in tables if table in schema.model_fields)
+    kind = first["type"]
+    if kind == "extra_forbidden":
+        known = _known_keys(schema, tables)
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        return f"{place}{key}: unknown key{hint}; expected one of {', '.join(known)}"
+    if kind == "missing":
+        return f"{place}{key}: expected a value, found none"
+    name = kind.split("_")[0]
+    expected = _EXPECTED.get(name) if kind.endswith(("_type", "_parsing")) else None
+    if expected is None:
+        expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"{place}{key}: expected {expected}, found {first['input']!r}"
+
+
+def _known_keys(schema: type[BaseModel], tables: list[str]) -> list[str]:
+    fields = schema.model_fields
+    for table in tables:
+        annotation = fields[table].annotation if table in fields else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            fields = annotation.model_fields
+    return list(fields)

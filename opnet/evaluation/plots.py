@@ -1,0 +1,144 @@
+"""Pictures of measured things, drawn on matplotlib axes that the caller gives.
+
+matplotlib is imported only when something is drawn, and always without its global state.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from opnet.evaluation.records import Record
+from opnet.spaces.grid import Grid
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, MODEL, DATA, SECOND = "#1b2733", "#1f6fb4", "#b3541e", "#4d8a57"
+
+
+def new_figure(rows: int = 1, columns: int = 1, *, size: tuple[float, float] = (5.2, 3.6)) -> tuple[Figure, Any]:
+    """A figure outside matplotlib's global state, and its axes as an array of shape (rows, columns)."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def png(figure: Figure) -> str:
+    """The figure as a data URI, for a self-contained page."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def draw(plot: Callable[..., None], *arguments: Any, **options: Any) -> str:
+    """One plot on a figure of its own, as a data URI."""
+    figure, axes = new_figure()
+    plot(*arguments, axes=axes[0, 0], **options)
+    return png(figure)
+
+
+def plot_samples(inputs: Tensor, targets: Tensor, predictions: Tensor, grid: Grid, titles: Sequence[str]) -> str:
+    """A row a sample: input, truth, prediction and error of the first channel, as a data URI.
+
+    Truth and prediction share one colour scale; the error's is symmetric about zero and stands beside it.
+
+    Args:
+        inputs, targets, predictions: (sample, channel, n) or (sample, channel, n, m).
+        titles: one a sample.
+    """
+    figure, axes = new_figure(len(titles), 4 if grid.dim == 2 else 2, size=(3.0, 2.6))
+    for row, title in enumerate(titles):
+        a, u, v = (np.asarray(field[row, 0].detach().cpu()) for field in (inputs, targets, predictions))
+        if grid.dim == 2:
+            _sample_2d(figure, axes[row], a, u, v, grid)
+        else:
+            _sample_1d(axes[row], a, u, v, grid)
+        axes[row, 0].set_ylabel(title, color=INK)
+    for axis, heading in zip(axes[0], ["input", "truth", "prediction", "prediction - truth"], strict=False):
+        axis.set_title(heading, color=INK)
+    return png(figure)
+
+
+def _sample_2d(figure: Figure, axes: Any, a: Any, u: Any, v: Any, grid: Grid) -> None:
+    (left, right), (bottom, top) = grid.extent
+    error = v - u
+    scale = float(np.abs(error).max()) or 1.0
+    low, high = float(min(u.min(), v.min())), float(max(u.max(), v.max()))
+    images = [
+        (a, {"cmap": "cividis"}),
+        (u, {"cmap": "viridis", "vmin": low, "vmax": high}),
+        (v, {"cmap": "viridis", "vmin": low, "vmax": high}),
+        (error, {"cmap": "RdBu_r", "vmin": -scale, "vmax": scale}),
+    ]
+    for axis, (field, options) in zip(axes, images, strict=True):
+        # The first axis of a field is x, so it is drawn to the right.
+        image = axis.imshow(field.T, origin="lower", extent=(left, right, bottom, top), **options)
+        axis.set_xticks([])
+        axis.set_yticks([])
+        figure.colorbar(image, ax=axis, shrink=0.9)
+
+
+def _sample_1d(axes: Any, a: Any, u: Any, v: Any, grid: Grid) -> None:
+    x = grid.axis(0).numpy()
+    axes[0].plot(x, a, color=INK)
+    axes[1].plot(x, u, color=INK, label="truth")
+    axes[1].plot(x, v, color=MODEL, linestyle="--", label="prediction")
+    axes[1].legend(frameon=False)
+
+
+def plot_history(history: Sequence[dict[str, Any]], *, axes: Axes, label: str = "training loss") -> None:
+    """Loss against epoch, logarithmic; a validation curve where there is one."""
+    epochs = [row["epoch"] for row in history]
+    axes.semilogy(epochs, [row["loss"] for row in history], color=MODEL, label=label)
+    validation = [(row["epoch"], row["validation"]) for row in history if row.get("validation") is not None]
+    if validation:
+        axes.semilogy(*zip(*validation, strict=True), color=SECOND, label="validation")
+    axes.set_xlabel("epoch")
+    axes.legend(frameon=False)
+    finish(axes)
+
+
+def plot_error_against_resolution(records: Sequence[Record], metric: str, *, axes: Axes) -> None:
+    """Error of the model at each resolution with its 95 % interval, and the data's own error beside it.
+
+    Args:
+        records: flat records; those named `metric` (native inference) and "discretisation_error" are drawn.
+    """
+    _errors(axes, [r for r in records if r["name"] == metric and r.get("inference") == "native"], MODEL, "model", "o")
+    other = [r for r in records if r["name"] == metric and r.get("inference") == "subsample_interpolate"]
+    _errors(axes, other, SECOND, "subsampled, inferred, interpolated", "^")
+    _errors(axes, [r for r in records if r["name"] == "discretisation_error"], DATA, "the data's own error", "s")
+    sizes = sorted({r["resolution"][0] for r in records if "resolution" in r})
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xticks(sizes, [f"{n}²" if len(records[0].get("resolution", [0, 0])) == 2 else str(n) for n in sizes])
+    axes.set_xlabel("resolution")
+    axes.set_ylabel("relative L2 error" if metric == "RelativeL2" else metric)
+    axes.legend(frameon=False)
+    finish(axes)
+
+
+def _errors(axes: Axes, records: Sequence[Record], colour: str, label: str, marker: str) -> None:
+    if not records:
+        return
+    records = sorted(records, key=lambda r: r["resolution"])
+    x = [r["resolution"][0] for r in records]
+    y = np.array([r["value"] for r in records])
+    spread = np.array(
+        [[r["value"] - r.get("low", r["value"]), r.get("high", r["value"]) - r["value"]] for r in records]
+    )
+    axes.errorbar(x, y, yerr=np.abs(spread.T), color=colour, marker=marker, capsize=3, label=label)
+
+
+def finish(axes: Axes) -> None:
+    """The look all plots share."""
+    axes.grid(True, which="major", color="#d9dee3", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
