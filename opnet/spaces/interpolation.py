@@ -1,0 +1,116 @@
+"""Values on one grid from values on another: spectral interpolation, missing ends, cell averages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from opnet.core.typing import Float
+from opnet.spaces.grid import Grid
+from opnet.spaces.transforms import axis_matrices, max_modes
+
+Fill = Literal["edge", "zero"]
+
+
+def sine_interpolate(
+    values: Float[Tensor, "batch channel *grid"], grid: Grid, target: Grid
+) -> Float[Tensor, "batch channel *target"]:
+    """The sine sum through `values`, at the nodes of `target`.
+
+    `u(x) = sum_k c_k sin(pi k_1 x_1 / L_1) sin(pi k_2 x_2 / L_2) ...`: exact for such sums with as many terms as there
+    are nodes inside the box, so for u = 0 on the boundary. Values at nodes on the boundary are taken to be 0.
+
+    Raises:
+        ValueError: when the grids' boxes differ, or values do not lie on `grid`.
+
+    >>> coarse, fine = Grid((16,), nodes="left"), Grid((32,), nodes="left")
+    >>> wave = lambda grid: torch.sin(3 * torch.pi * grid.axis(0))[None, None]
+    >>> torch.allclose(sine_interpolate(wave(coarse), coarse, fine), wave(fine))
+    True
+    """
+    check_on_grid(values, grid)
+    if target.extent != grid.extent:
+        raise ValueError(f"target: expected a grid on the box {grid.extent}, found {target.extent}")
+    for axis in range(grid.dim):
+        modes = max_modes(grid, axis, "sine")
+        analysis, _ = axis_matrices(grid, axis, modes, "sine", device=values.device)
+        _, synthesis = axis_matrices(target, axis, modes, "sine", device=values.device)
+        matrix = (synthesis @ analysis).to(values.dtype)
+        values = torch.tensordot(values, matrix, dims=([2 + axis], [1])).movedim(-1, 2 + axis)
+    return values
+
+
+def close_ends(
+    values: Float[Tensor, "batch channel *grid"], grid: Grid, fill: Fill = "edge"
+) -> tuple[Float[Tensor, "batch channel *closed"], Grid]:
+    """Values on the grid with the ends that "left" and "interior" nodes leave out, and that ("vertex") grid.
+
+    The values there are 0 or those of the nearest node. Axes that miss no end, and periodic ones, stay as they are.
+
+    >>> close_ends(torch.ones(1, 1, 3), Grid((3,), nodes="left"), "zero")[0]
+    tensor([[[1., 1., 1., 0.]]])
+    """
+    check_on_grid(values, grid)
+    missing = [_missing_ends(grid, axis) for axis in range(grid.dim)]
+    if not any(map(sum, missing)):
+        return values, grid
+    for axis, ends in enumerate(missing):
+        values = _pad_axis(values, 2 + axis, ends, fill)
+    closed = replace(
+        grid,
+        shape=tuple(values.shape[2:]),
+        nodes=tuple("vertex" if sum(ends) else kind for ends, kind in zip(missing, grid.nodes, strict=True)),
+    )
+    return values, closed
+
+
+def open_ends(values: Float[Tensor, "batch channel *closed"], grid: Grid) -> Float[Tensor, "batch channel *grid"]:
+    """What `close_ends` added left out again: `values` on the closed grid restricted to `grid`."""
+    for axis, (low, _) in enumerate(_missing_ends(grid, axis) for axis in range(grid.dim)):
+        values = values.narrow(2 + axis, low, grid.shape[axis])
+    return values
+
+
+def restrict_cells(values: Float[Tensor, "batch channel *grid"], grid: Grid, factor: int) -> tuple[Tensor, Grid]:
+    """Averages over blocks of `factor` cells an axis, and the coarser cell grid: exact for cell averages.
+
+    Raises:
+        ValueError: unless nodes are cells and `factor` divides their numbers.
+
+    >>> restrict_cells(torch.tensor([[[1.0, 3.0, 5.0, 7.0]]]), Grid((4,), nodes="cell"), 2)[0]
+    tensor([[[2., 6.]]])
+    """
+    check_on_grid(values, grid)
+    if set(grid.nodes) != {"cell"}:
+        raise ValueError(f"grid: expected cell nodes, found {', '.join(grid.nodes)}")
+    if factor < 1 or any(n % factor for n in grid.shape):
+        raise ValueError(f"factor: expected a divisor of every axis of {grid.shape}, found {factor}")
+    for axis in range(grid.dim):
+        values = values.unflatten(2 + axis, (-1, factor)).mean(3 + axis)
+    return values, grid.resized([n // factor for n in grid.shape])
+
+
+def check_on_grid(values: Tensor, grid: Grid) -> None:
+    """Raise a `ValueError` unless `values` has the form (batch, channel, *grid)."""
+    if tuple(values.shape[2:]) != grid.shape:
+        raise ValueError(
+            f"values: expected (batch, channel, {', '.join(map(str, grid.shape))}), found {tuple(values.shape)}"
+        )
+
+
+def _missing_ends(grid: Grid, axis: int) -> tuple[int, int]:
+    if grid.boundary[axis][0] == "periodic":
+        return 0, 0
+    return {"left": (0, 1), "interior": (1, 1)}.get(grid.nodes[axis], (0, 0))
+
+
+def _pad_axis(values: Tensor, axis: int, ends: tuple[int, int], fill: Fill) -> Tensor:
+    parts = [values]
+    for end, count in enumerate(ends):
+        if count:
+            edge = values.narrow(axis, 0 if end == 0 else values.shape[axis] - 1, 1)
+            parts.insert(0 if end == 0 else len(parts), edge if fill == "edge" else torch.zeros_like(edge))
+    return torch.cat(parts, axis) if len(parts) > 1 else values
