@@ -32,7 +32,7 @@ class SpectralTransform:
         grid: where values sit.
         modes: m, for every axis.
         basis: "fourier", "cosine" or "sine".
-        padding: for Fourier, the extension of the period as a fraction of L, for functions that are not periodic.
+        padding: for Fourier, the extension of the period as a fraction of L, on axes that are not periodic.
 
     Raises:
         ValueError: for an unknown basis, a padding it does not take, or modes beyond what the grid resolves.
@@ -116,11 +116,8 @@ def _check(grid: Grid, modes: tuple[int, ...], basis: str, padding: float) -> No
     if not padding >= 0 or (padding and basis != "fourier"):
         raise ValueError(f"padding: expected 0, or for the Fourier basis a positive fraction, found {padding}")
     for axis, m in enumerate(modes):
-        periodic = grid.boundary[axis][0] == "periodic"
-        if periodic and (padding or basis != "fourier"):
-            raise ValueError(
-                f"axis {axis} is periodic: expected the Fourier basis without padding, found {basis!r} and {padding}"
-            )
+        if _periodic(grid, axis) and basis != "fourier":
+            raise ValueError(f"basis: expected 'fourier', since axis {axis} is periodic, found {basis!r}")
         if basis == "cosine" and grid.nodes[axis] not in ("cell", "vertex"):
             raise ValueError(
                 f"the cosine basis needs cell or vertex nodes, found {grid.nodes[axis]!r} on axis {axis}: "
@@ -134,6 +131,15 @@ def _check(grid: Grid, modes: tuple[int, ...], basis: str, padding: float) -> No
             )
 
 
+def _period(grid: Grid, axis: int, padding: float) -> float:
+    """The Fourier functions' period as a multiple of the axis's length."""
+    return 1.0 if _periodic(grid, axis) else 1.0 + padding
+
+
+def _periodic(grid: Grid, axis: int) -> bool:
+    return grid.boundary[axis][0] == "periodic"
+
+
 def max_modes(grid: Grid, axis: int, basis: str, padding: float = 0.0) -> int:
     """The largest m whose functions the nodes of an axis tell apart: none beyond the Nyquist frequency.
 
@@ -143,7 +149,7 @@ def max_modes(grid: Grid, axis: int, basis: str, padding: float = 0.0) -> int:
     """
     intervals = round(grid.lengths[axis] / grid.spacing[axis])
     if basis == "fourier":
-        return ceil(round(intervals * (1 + padding) / 2, 6))
+        return ceil(round(intervals * _period(grid, axis, padding) / 2, 6))
     if basis == "sine":
         return intervals if grid.nodes[axis] == "cell" else intervals - 1
     return grid.shape[axis]
@@ -162,7 +168,8 @@ def axis_matrices(
     if basis == "fourier":
         first = axis == 0
         k = torch.arange(0 if first else 1 - m, m, dtype=torch.float64, device=device)
-        angle = 2 * pi / (1 + padding) * k[:, None] * x
+        period = _period(grid, axis, padding)
+        angle = 2 * pi / period * k[:, None] * x
         # exp(-i angle) for the analysis, exp(i angle) for the synthesis; both acting on stacked (real, imaginary).
         cos, sin = angle.cos(), angle.sin()
         rotation = torch.stack([torch.stack([cos, sin], 1), torch.stack([-sin, cos], 1)], 1)  # (k, part, part, node)
@@ -171,7 +178,7 @@ def axis_matrices(
             # The modes k < 0 that are not kept are conjugates of those that are, whence the factor 2.
             rotation, synthesis = rotation[:, :, :1], synthesis[:1] * torch.where(k == 0, 1.0, 2.0)[:, None]
         n_columns = rotation.shape[2] * len(x)
-        analysis = rotation * weights / (1 + padding)
+        analysis = rotation * weights / period
         return analysis.reshape(2 * len(k), n_columns), synthesis.reshape(n_columns, 2 * len(k))
     k = torch.arange(1, m + 1) if basis == "sine" else torch.arange(m)
     angle = pi * k.to(x)[:, None] * x

@@ -1,0 +1,177 @@
+"""`FNO`: the Fourier neural operator, with Fourier, cosine or sine layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import pi
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+from opnet.core.registry import register
+from opnet.core.typing import Float
+from opnet.models.base import Model
+from opnet.models.blocks.spectral import SpectralConvolution
+from opnet.spaces.grid import Grid
+from opnet.spaces.interpolation import close_ends, open_ends
+from opnet.spaces.transforms import BASES, SpectralTransform
+
+
+@register("model", "FNO")
+class FNO(Model):
+    """The Fourier neural operator on a box in one to three dimensions.
+
+        v_0 = P (a, coordinates),   v_{j+1} = gelu(W_j v_j + b_j + T^-1 (R_j . T v_j)),   u = Q(v_n)
+
+    (the last layer without gelu; Q one hidden layer with gelu). T takes the lowest modes of a basis by quadrature on
+    the grid at hand and by its coordinates, so that the same weights mean the same operator at every resolution and
+    node placement that resolves the modes. R_j mixes channels mode by mode.
+
+    Args:
+        in_channels, out_channels: channels of a and u.
+        modes: m for every axis: frequencies |k| < m for "fourier", 0 <= k < m for "cosine", 1 <= k <= m for "sine".
+        width: channels of v.
+        layers: spectral layers.
+        basis: "fourier" for periodic axes, and others with padding; "cosine" (the even extension) or "sine" (the odd
+            one) for axes that are not periodic, at half the weights and without padding. Good: "cosine".
+        padding: for "fourier", on axes that are not periodic: the box is extended by this fraction of its length, by
+            zero in every layer.
+        projection_width: hidden channels of Q.
+        symmetric: make the operator commute with the reflections of the box and, as one weight serves modes that
+            swapping axes exchanges, with all symmetries of the square or cube. For a basis other than "fourier", equal
+            modes and a cube.
+        zero_boundary: multiply u by `prod_i 4 x_i (1 - x_i)`, for solutions that vanish on the boundary.
+
+    On "left" and "interior" nodes, the bases other than "fourier" first repeat the nearest value of `a` at the ends
+    that are left out.
+
+    Raises:
+        ValueError: for an argument out of range; on a call, for inputs whose channels, dtype or grid do not fit, or a
+            grid that does not resolve the modes.
+
+    Source: Li et al., Fourier Neural Operator for Parametric Partial Differential Equations, 2021, equations 2 and 4.
+
+    >>> model = FNO(1, 1, modes=(4, 4), width=8, layers=2)
+    >>> model(torch.zeros(3, 1, 16, 16)).shape, model(torch.zeros(3, 1, 20, 16)).shape
+    (torch.Size([3, 1, 16, 16]), torch.Size([3, 1, 20, 16]))
+    >>> model(torch.zeros(3, 1, 4, 4))
+    Traceback (most recent call last):
+    ValueError: modes: expected 1 to 2 on axis 0, the most that 4 cell nodes resolve in the fourier basis, found 4
+    """
+
+    domain = "grid"
+    registered_name = "FNO"
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        modes: Sequence[int] = (12, 12),
+        width: int = 32,
+        *,
+        layers: int = 4,
+        basis: str = "fourier",
+        padding: float = 0.0,
+        projection_width: int = 128,
+        symmetric: bool = False,
+        zero_boundary: bool = False,
+    ) -> None:
+        super().__init__()
+        self.arguments = {
+            "in_channels": in_channels,
+            "out_channels": out_channels,
+            "modes": list(modes),
+            "width": width,
+            "layers": layers,
+            "basis": basis,
+            "padding": padding,
+            "projection_width": projection_width,
+            "symmetric": symmetric,
+            "zero_boundary": zero_boundary,
+        }
+        _check_arguments(self.arguments)
+        self.in_channels, self.modes, self.basis, self.padding = in_channels, tuple(modes), basis, padding
+        self.symmetric, self.zero_boundary = symmetric, zero_boundary
+        self.lifting = nn.Linear(in_channels + (2 if symmetric else len(self.modes)), width)
+        self.spectral = nn.ModuleList(
+            SpectralConvolution(width, self.modes, basis, symmetric=symmetric) for _ in range(layers)
+        )
+        self.pointwise = nn.ModuleList(nn.Linear(width, width) for _ in range(layers))
+        self.projection = nn.Sequential(
+            nn.Linear(width, projection_width), nn.GELU(), nn.Linear(projection_width, out_channels)
+        )
+        self._transforms: dict[tuple[Grid, torch.dtype, torch.device], SpectralTransform] = {}
+
+    def forward(
+        self, inputs: Float[Tensor, "batch channel *grid"], grid: Grid | None = None
+    ) -> Float[Tensor, "batch out *grid"]:
+        """u for every a of the batch; without a grid, the nodes are cells of the unit box."""
+        self._check_inputs(inputs)
+        grid = grid or Grid(tuple(inputs.shape[2:]), nodes="cell")
+        closed = grid
+        if self.basis != "fourier":
+            inputs, closed = close_ends(inputs, grid)
+        transform = self._transform(closed, inputs)
+        x = _unit_coordinates(closed, inputs)
+        features = _symmetric_features(x) if self.symmetric else x
+        v = torch.cat([inputs, features.expand(len(inputs), *features.shape)], 1)
+        # (*grid, batch, channel) from here on: see SpectralConvolution.
+        v = self.lifting(v.movedim((0, 1), (-2, -1)).contiguous())
+        for layer, (spectral, pointwise) in enumerate(zip(self.spectral, self.pointwise, strict=True)):
+            v = spectral(v, transform, add_to=pointwise(v))
+            if layer + 1 < len(self.spectral):
+                v = gelu(v)
+        u = self.projection(v).movedim((-2, -1), (0, 1))
+        if self.zero_boundary:
+            u = u * (4 * x * (1 - x)).prod(0)
+        return open_ends(u, grid).contiguous()
+
+    def _check_inputs(self, inputs: Tensor) -> None:
+        dtype = self.lifting.weight.dtype
+        if inputs.ndim != 2 + len(self.modes) or inputs.shape[1] != self.in_channels:
+            raise ValueError(
+                f"inputs: expected (batch, {self.in_channels}, *grid) with {len(self.modes)} grid axes, "
+                f"found {tuple(inputs.shape)}"
+            )
+        if inputs.dtype != dtype:
+            raise ValueError(f"inputs: expected {dtype}, the model's dtype, found {inputs.dtype}")
+
+    def _transform(self, grid: Grid, like: Tensor) -> SpectralTransform:
+        key = (grid, like.dtype, like.device)
+        if key not in self._transforms:
+            self._transforms[key] = SpectralTransform(
+                grid, self.modes, self.basis, padding=self.padding, dtype=like.dtype, device=like.device
+            )
+        return self._transforms[key]
+
+
+def _unit_coordinates(grid: Grid, like: Tensor) -> Tensor:
+    """Coordinates of the nodes scaled to [0, 1].  # shape: (dim, *grid)"""
+    low = torch.tensor([low for low, _ in grid.extent], dtype=torch.float64, device=like.device)
+    lengths = torch.tensor(grid.lengths, dtype=torch.float64, device=like.device)
+    wide = (-1, *(1,) * grid.dim)
+    return ((grid.coordinates(device=like.device) - low.reshape(wide)) / lengths.reshape(wide)).to(like.dtype)
+
+
+def _symmetric_features(x: Tensor) -> Tensor:
+    """Two functions of the position that no symmetry of the cube changes."""
+    waves = torch.sin(pi * x)
+    return torch.stack([waves.mean(0), waves.prod(0)])
+
+
+def _check_arguments(arguments: dict) -> None:
+    for name in ("in_channels", "out_channels", "width", "layers", "projection_width"):
+        if not arguments[name] >= 1:
+            raise ValueError(f"FNO: {name}: expected at least 1, found {arguments[name]}")
+    modes, basis = arguments["modes"], arguments["basis"]
+    if not 1 <= len(modes) <= 3 or min(modes) < 1:
+        raise ValueError(f"FNO: modes: expected one to three positive numbers, one for each axis, found {modes}")
+    if basis not in BASES:
+        raise ValueError(f"FNO: basis: expected one of {', '.join(BASES)}, found {basis!r}")
+    if not arguments["padding"] >= 0 or (arguments["padding"] and basis != "fourier"):
+        raise ValueError(
+            f"FNO: padding: expected 0, or for the Fourier basis a positive fraction, found {arguments['padding']}"
+        )
+    if arguments["symmetric"] and (basis == "fourier" or len(set(modes)) > 1):
+        raise ValueError(f"FNO: symmetric: expected the cosine or sine basis and equal modes, found {basis!r}, {modes}")
