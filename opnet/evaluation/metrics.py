@@ -1,0 +1,176 @@
+"""Metrics: how far a prediction is from its target, one number a sample and channel."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from math import prod
+from typing import ClassVar, TypeVar
+
+import torch
+from torch import Tensor
+from torch.linalg import vector_norm
+
+from opnet.core.registry import register
+from opnet.core.typing import Float
+from opnet.data.batch import Domain
+from opnet.spaces.grid import Grid
+from opnet.spaces.norms import h1_norm, l2_norm
+
+M = TypeVar("M", bound="type[Metric]")
+
+
+def _register(name: str) -> Callable[[M], M]:
+    """Enter a metric under its name, and as a loss: a loss is a metric's mean over samples and channels."""
+    return lambda metric: register("loss", name)(register("metric", name)(metric))
+
+
+class Metric(ABC):
+    """`metric(prediction, target, domain) -> (batch, channel)`, unreduced.
+
+    Fields are (batch, channel, *grid) on a `Grid`; signals (batch, node, feature) and trajectories
+    (batch, time, node, feature) on a `Graph`, features taking the place of channels. Integrals are the grid's
+    quadrature; on a graph, means over the nodes. Metrics are functions of functions: refining the grid converges.
+
+    Attributes:
+        unit: "1" for relative metrics, else in words.
+
+    Raises:
+        ValueError: unless prediction and target have equal shapes, that of the domain, and floating dtypes; from
+            relative metrics, for a target that vanishes.
+    """
+
+    unit: ClassVar[str]
+
+    def __call__(self, prediction: Tensor, target: Tensor, domain: Domain) -> Float[Tensor, "batch channel"]:
+        self._check(prediction, target, domain)
+        # Half precision overflows when squared.
+        dtype = torch.promote_types(torch.promote_types(prediction.dtype, target.dtype), torch.float32)
+        return self.measure(prediction.to(dtype), target.to(dtype), domain)
+
+    @abstractmethod
+    def measure(self, prediction: Tensor, target: Tensor, domain: Domain) -> Tensor:
+        """The metric of arguments that have been checked."""
+
+    @property
+    def name(self) -> str:
+        """The name records carry: the class, and what was chosen other than by default."""
+        choices = fields(self) if is_dataclass(self) else ()
+        values = ((choice.name, getattr(self, choice.name), choice.default) for choice in choices)
+        chosen = ", ".join(f"{key}={value}" for key, value, default in values if value != default)
+        return type(self).__name__ + (f"({chosen})" if chosen else "")
+
+    def _check(self, prediction: Tensor, target: Tensor, domain: Domain) -> None:
+        if prediction.shape != target.shape:
+            raise ValueError(
+                f"{self.name}: expected prediction and target of one shape, found {tuple(prediction.shape)} and "
+                f"{tuple(target.shape)}"
+            )
+        if not (prediction.is_floating_point() and target.is_floating_point()):
+            raise ValueError(
+                f"{self.name}: expected prediction and target of floating dtype, found {prediction.dtype} and "
+                f"{target.dtype}"
+            )
+        shape = tuple(target.shape)
+        if isinstance(domain, Grid):
+            if shape[2:] != domain.shape:
+                wanted = ", ".join(map(str, domain.shape))
+                raise ValueError(f"{self.name}: expected (batch, channel, {wanted}) on the grid, found {shape}")
+        elif len(shape) not in (3, 4) or shape[-2] != domain.n:
+            raise ValueError(f"{self.name}: expected (batch, [time,] {domain.n}, feature) on the graph, found {shape}")
+
+
+@_register("RelativeL2")
+@dataclass(frozen=True)
+class RelativeL2(Metric):
+    """`||u - v|| / ||v||` in L2, of prediction u and target v.
+
+    A trajectory on a graph is measured in the norm that `time` names, its times counting equally: "mean" is the root
+    mean square over time (what a loss wants: every time pulls), "max" the supremum `max_t ||u - v|| / max_t ||v||`
+    (what theorems bound).
+
+    >>> grid = Grid((4, 4), nodes="cell")
+    >>> RelativeL2()(torch.full((1, 1, 4, 4), 1.1), torch.ones(1, 1, 4, 4), grid)
+    tensor([[0.1000]])
+    """
+
+    time: str = "mean"
+    unit: ClassVar[str] = "1"
+
+    def __post_init__(self) -> None:
+        _check_time(self)
+
+    def measure(self, prediction: Tensor, target: Tensor, domain: Domain) -> Tensor:
+        return _ratio(self, _l2(prediction - target, domain, self.time), _l2(target, domain, self.time))
+
+
+@_register("RelativeH1")
+@dataclass(frozen=True)
+class RelativeH1(Metric):
+    """`||u - v||_1 / ||v||_1` with `||w||_1^2 = ||w||^2 + |w|_1^2`, on grids.
+
+    The seminorm is `opnet.spaces.norms.h1_seminorm`: spectral along periodic axes, differences along others.
+
+    Raises:
+        ValueError: on a graph, which has no derivative.
+    """
+
+    unit: ClassVar[str] = "1"
+
+    def measure(self, prediction: Tensor, target: Tensor, domain: Domain) -> Tensor:
+        if not isinstance(domain, Grid):
+            raise ValueError(f"RelativeH1: expected a Grid, found a {type(domain).__name__}")
+        return _ratio(self, h1_norm(prediction - target, domain), h1_norm(target, domain))
+
+
+@_register("AbsoluteL2")
+@dataclass(frozen=True)
+class AbsoluteL2(Metric):
+    """`||u - v||` in L2; trajectories as in `RelativeL2`. On a graph, the root mean square over the nodes."""
+
+    time: str = "mean"
+    unit: ClassVar[str] = "unit of the target times length^(dim/2)"
+
+    def __post_init__(self) -> None:
+        _check_time(self)
+
+    def measure(self, prediction: Tensor, target: Tensor, domain: Domain) -> Tensor:
+        return _l2(prediction - target, domain, self.time)
+
+
+@_register("MSE")
+@dataclass(frozen=True)
+class MSE(Metric):
+    """Mean squared error, `int |u - v|^2 dx / int dx` by the grid's quadrature; on a graph, over nodes and times."""
+
+    unit: ClassVar[str] = "square of the target's unit"
+
+    def measure(self, prediction: Tensor, target: Tensor, domain: Domain) -> Tensor:
+        volume = prod(domain.lengths) if isinstance(domain, Grid) else 1.0
+        return _l2(prediction - target, domain, "mean").square() / volume
+
+
+def _l2(values: Tensor, domain: Domain, time: str) -> Tensor:
+    if isinstance(domain, Grid):
+        return l2_norm(values, domain)
+    norms = vector_norm(values, dim=-2) / domain.n**0.5
+    if values.ndim == 3:
+        return norms
+    return norms.amax(1) if time == "max" else vector_norm(norms, dim=1) / values.shape[1] ** 0.5
+
+
+def _ratio(metric: Metric, error: Tensor, size: Tensor) -> Tensor:
+    vanishing = size == 0
+    if vanishing.any():
+        sample, channel = torch.nonzero(vanishing)[0].tolist()
+        raise ValueError(
+            f"{metric.name}: expected targets of non-zero norm, found zero in channel {channel} of sample {sample} of "
+            "the batch; an absolute metric such as AbsoluteL2 or MSE can measure it"
+        )
+    return error / size
+
+
+def _check_time(metric: RelativeL2 | AbsoluteL2) -> None:
+    if metric.time not in ("mean", "max"):
+        raise ValueError(f"{metric.name}.time: expected one of mean, max, found {metric.time!r}")
