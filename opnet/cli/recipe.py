@@ -68,6 +68,7 @@ class EvaluationTable(_Table):
 
     metrics: tuple[str, ...] = ("RelativeL2",)
     resolutions: tuple[int, ...] = ()
+    subsample: tuple[int, ...] = ()
     pictures: int = Field(3, ge=0, le=20)
     convergence: dict[str, Any] | None = None
     transfer: dict[str, Any] | None = None
@@ -82,7 +83,7 @@ class Recipe(_Table):
     data: DataTable
     model: ModelTable
     training: TrainingTable
-    evaluation: EvaluationTable = EvaluationTable()
+    evaluation: EvaluationTable = Field(default_factory=lambda: EvaluationTable.model_validate({}))
 
     @property
     def resolved(self) -> dict[str, Any]:

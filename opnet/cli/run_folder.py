@@ -10,7 +10,7 @@ import tomli_w
 
 from opnet.cli.recipe import Recipe, read_recipe
 from opnet.core.errors import RecipeError
-from opnet.data.durable import write_bytes
+from opnet.data.durable import replace_file
 
 
 class RunFolder:
@@ -39,7 +39,7 @@ class RunFolder:
             raise RecipeError(f"{self.path}: expected a new or empty folder or a run, found other content")
         self.path.mkdir(parents=True, exist_ok=True)
         if not held.exists():
-            write_bytes(held, tomli_w.dumps(recipe.resolved).encode())
+            replace_file(held, tomli_w.dumps(recipe.resolved).encode())
 
     @property
     def data(self) -> Path:
@@ -70,4 +70,4 @@ class RunFolder:
         if history:
             keys = list(history[0])
             lines = [",".join(keys), *(",".join(str(row.get(key, "")) for key in keys) for row in history)]
-            write_bytes(self.path / "log.csv", ("\n".join(lines) + "\n").encode())
+            replace_file(self.path / "log.csv", ("\n".join(lines) + "\n").encode())

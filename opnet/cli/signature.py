@@ -31,7 +31,7 @@ def check_arguments(
     Raises:
         RecipeError: for an unknown, missing or wrongly typed key.
     """
-    function = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
+    function = target.__init__ if inspect.isclass(target) else target
     hints = get_type_hints(function)
     fields: dict[str, Any] = {}
     for name, parameter in inspect.signature(target).parameters.items():

@@ -72,7 +72,7 @@ def _sample_2d(figure: Figure, axes: Any, a: Any, u: Any, v: Any, grid: Grid) ->
     error = v - u
     scale = float(np.abs(error).max()) or 1.0
     low, high = float(min(u.min(), v.min())), float(max(u.max(), v.max()))
-    images = [
+    images: list[tuple[Any, dict[str, Any]]] = [
         (a, {"cmap": "cividis"}),
         (u, {"cmap": "viridis", "vmin": low, "vmax": high}),
         (v, {"cmap": "viridis", "vmin": low, "vmax": high}),

@@ -19,13 +19,13 @@ from typing import Any
 import torch
 
 from opnet.core.errors import DataError
-from opnet.data.durable import write_bytes
+from opnet.data.durable import replace_file
 
 Record = dict[str, Any]
 
 LABELS = frozenset(
-    "name value low high unit model data seed split resolution inference graphon part expected tolerance case mode "
-    "n problem test of".split()
+    {"name", "value", "low", "high", "unit", "model", "data", "seed", "split", "resolution", "inference", "graphon"}
+    | {"part", "expected", "tolerance", "case", "mode", "n", "problem", "test", "of"}
 )
 
 
@@ -85,7 +85,7 @@ def results(records: Iterable[Record], meta: Mapping[str, Any]) -> str:
 
 def write_results(path: str | Path, records: Iterable[Record], **meta: Any) -> None:
     """Write a results file with the `provenance` of this process; what benchmarks call."""
-    write_bytes(Path(path), results(records, provenance(**meta)).encode())
+    replace_file(Path(path), results(records, provenance(**meta)).encode())
 
 
 def read_results(path: str | Path) -> tuple[dict[str, Any], list[Record]]:

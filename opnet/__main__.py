@@ -1,0 +1,5 @@
+"""`python -m opnet` is the `opnet` command."""
+
+from opnet.cli.app import main
+
+main()

@@ -1,0 +1,191 @@
+"""The `opnet` command."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import click
+import typer
+
+from opnet.cli import commands
+from opnet.cli.console import Console
+from opnet.core.errors import SolveError, TrainingError
+
+EXIT_FAILURE, EXIT_WRONG_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    add_completion=False,
+    help="Learn operators and graph dynamics, and measure how far to trust them.\n\n"
+    "Start with:  [bold]opnet run datasets/darcy/quick.toml[/bold]",
+)
+
+RecipePath = Annotated[Path, typer.Argument(help="A recipe (TOML); examples lie in datasets/.", show_default=False)]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder to write to.", show_default=False)]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Overrule a key of the recipe, e.g. training.epochs=5; repeatable."),
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Overrule the recipe's seed.", show_default=False)]
+Device = Annotated[str, typer.Option("--device", help="Where to train: cpu, cuda, cuda:1, ...")]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder of existing data files.", show_default=False)]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes that generate; the data are the same.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no messages.")]
+Json = Annotated[bool, typer.Option("--json", help="Print records as JSON instead of tables.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@app.command()
+def run(
+    recipe: RecipePath,
+    out: Out = None,
+    data: Data = None,
+    device: Device = "cpu",
+    seed: Seed = None,
+    settings: Settings = None,
+    workers: Workers = 1,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Do all a recipe says: make or read data, train, measure, report. Finished parts are reused.
+
+    Example:  opnet run datasets/darcy/quick.toml --set training.epochs=10
+    """
+    job = commands.open_job(recipe, settings or [], seed, data=data, device=device)
+    commands.run(job, Console(quiet=quiet, as_json=json), out=out, workers=workers)
+
+
+@app.command()
+def generate(
+    recipe: RecipePath,
+    out: Out = None,
+    seed: Seed = None,
+    settings: Settings = None,
+    workers: Workers = 1,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make the recipe's data set alone, as a store that runs of the recipe will share.
+
+    Example:  opnet generate datasets/darcy/quick.toml --workers 2
+    """
+    job = commands.open_job(recipe, settings or [], seed)
+    commands.generate_store(job, Console(quiet=quiet, as_json=json), out=out, workers=workers)
+
+
+@app.command()
+def train(
+    recipe: RecipePath,
+    out: Out = None,
+    data: Data = None,
+    device: Device = "cpu",
+    seed: Seed = None,
+    settings: Settings = None,
+    workers: Workers = 1,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make or find the data and train, without measuring; `opnet run` goes on from there.
+
+    Example:  opnet train datasets/darcy/quick.toml --seed 1
+    """
+    job = commands.open_job(recipe, settings or [], seed, data=data, device=device)
+    commands.train(job, Console(quiet=quiet, as_json=json), out=out, workers=workers)
+
+
+@app.command()
+def evaluate(
+    run_folder: Annotated[Path, typer.Argument(help="A run folder with a trained model.", show_default=False)],
+    data: Data = None,
+    format: Annotated[str | None, typer.Option("--format", help="Format of the files in --data.")] = None,
+    metric: Annotated[list[str] | None, typer.Option("--metric", help="Metric to measure; repeatable.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Results file (JSON) to write.", show_default=False)] = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a trained model again, on its own test data or on another data set.
+
+    Example:  opnet evaluate runs/darcy-quick-1a2b3c4d --metric RelativeH1
+    """
+    commands.evaluate_run(
+        run_folder, Console(quiet=quiet, as_json=json), data=data, data_format=format, metrics=metric or [], out=out
+    )
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A store, data folder, checkpoint, run folder or results file.")],
+    format: Annotated[str | None, typer.Option("--format", help="Format of a foreign data folder.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Print what something holds: contents, units, provenance, error bars.
+
+    Example:  opnet inspect runs/darcy-quick-1a2b3c4d/data
+    """
+    commands.show_tables(path, Console(as_json=json), format)
+
+
+@app.command("list")
+def list_names(
+    kind: Annotated[str | None, typer.Argument(help="problems, models, losses, metrics, formats, ...")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List what recipes can name.
+
+    Example:  opnet list models
+    """
+    commands.list_names(kind, Console(as_json=json))
+
+
+def main() -> NoReturn:
+    """Run the command; every failure leaves with one sentence and an exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_exit_code(sys.argv[1:]))
+
+
+def _exit_code(arguments: list[str]) -> int:
+    if "--debug" in arguments:
+        return app(arguments, standalone_mode=False) or 0
+    try:
+        return app(arguments, standalone_mode=False) or 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return EXIT_WRONG_INPUT
+    except click.ClickException as error:
+        _say(error.format_message())
+        return EXIT_WRONG_INPUT
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted; the same command goes on from here", prefix="")
+        return EXIT_INTERRUPTED
+    except (SolveError, TrainingError) as error:
+        _say(str(error))
+        return EXIT_FAILURE
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        _say(f"{error.filename}: expected a file or folder that can be read, found: {error.strerror}")
+        return EXIT_WRONG_INPUT
+    except OSError as error:
+        _say(str(error))
+        return EXIT_FAILURE
+    except ValueError as error:
+        _say(str(error))
+        return EXIT_WRONG_INPUT
+
+
+def _say(text: str, prefix: str = "error: ") -> None:
+    print(prefix + " ".join(text.split()), file=sys.stderr)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

@@ -1,0 +1,148 @@
+"""What each command does, in terms of jobs and run folders."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from opnet.cli.console import Console
+from opnet.cli.find_store import find_store
+from opnet.cli.graph_job import GraphJob
+from opnet.cli.grid_job import GridJob
+from opnet.cli.inspection import inspection
+from opnet.cli.job import Job
+from opnet.cli.recipe import Recipe, read_recipe
+from opnet.cli.run_folder import RunFolder
+from opnet.core.errors import RecipeError
+from opnet.core.registry import KINDS, lookup, names
+from opnet.data.durable import replace_file
+from opnet.data.generate import generate
+from opnet.evaluation.records import Record, provenance, results
+
+
+def open_job(
+    path: Path, settings: Sequence[str], seed: int | None, *, data: Path | None = None, device: str = "cpu"
+) -> Job:
+    """The job a recipe describes; its kind is that of its model's domain."""
+    recipe = read_recipe(path, [*settings, *([] if seed is None else [f"seed={seed}"])])
+    name = recipe.model.model_class
+    try:
+        domain = lookup("model", name).domain
+    except ValueError as error:
+        raise RecipeError(f"{path}: [model] class: {error}") from error
+    job_class = GraphJob if domain == "graph" else GridJob
+    return job_class(recipe, path, data=data, device=device)
+
+
+def run(job: Job, console: Console, *, out: Path | None, workers: int) -> None:
+    """Everything the recipe asks for."""
+    folder = RunFolder(job.recipe, out)
+    finished = folder.finished_results()
+    if finished is not None:
+        console.message(f"{folder.path}: everything is finished; reusing it (remove the folder to start again)")
+        _show(job, console, finished["records"], folder.report)
+        return
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "data"):
+        job.prepare_data(folder, console, workers=workers)
+    with _timed(seconds, "training"):
+        job.train(folder, console)
+    with _timed(seconds, "evaluation"):
+        records = job.measure(console)
+    meta = provenance(
+        seed=job.recipe.seed, dataset=job.data_digest, recipe=job.recipe.digest, device=job.device, seconds=seconds
+    )
+    page = job.report(records, meta).html()
+    replace_file(folder.report, page.encode())
+    replace_file(folder.results, results(records, meta).encode())
+    _show(job, console, records, folder.report)
+
+
+def train(job: Job, console: Console, *, out: Path | None, workers: int) -> None:
+    """Data and training alone."""
+    folder = RunFolder(job.recipe, out)
+    job.prepare_data(folder, console, workers=workers)
+    job.train(folder, console)
+    console.line(f"checkpoints: {folder.checkpoints}")
+
+
+def generate_store(job: Job, console: Console, *, out: Path | None, workers: int) -> None:
+    """The recipe's data alone, by default as a shared store beside the recipe."""
+    recipe = job.data_recipe if isinstance(job, GridJob) else None
+    if recipe is None:
+        raise RecipeError(f"{job.where}: [data]: expected a problem that makes a store, found none")
+    shared = job.where.parent / "data"
+    path = out or shared / f"{recipe.name}-{recipe.digest[:8]}"
+    if find_store(recipe, path, shared, path.parent) == path:
+        console.message(f"data: reusing {path}")
+    else:
+        with console.progress("generating") as progress:
+            generate(recipe, path, workers=workers, progress=progress)
+    show_tables(path, console, None)
+    console.line(f"store: {path}")
+
+
+def evaluate_run(
+    path: Path, console: Console, *, data: Path | None, data_format: str | None, metrics: Sequence[str], out: Path | None
+) -> None:
+    """Measure a run's model again, on its own test data or on other data."""
+    held = path / "recipe.toml"
+    if not held.exists():
+        raise RecipeError(f"{path}: expected a run folder, found no recipe.toml in it")
+    settings = [f"evaluation.metrics={list(metrics)}"] if metrics else []
+    if data is not None:
+        settings += ["evaluation.resolutions=[]"]
+    job = open_job(held, settings, None)
+    if not isinstance(job, GridJob):
+        raise RecipeError(f"{path}: expected a run of an operator on grids, found one of a graph model: run its recipe")
+    records = job.measure_again(path, data, data_format, console)
+    if out is not None:
+        meta = provenance(seed=job.recipe.seed, dataset=job.data_digest, recipe=job.recipe.digest)
+        replace_file(out, results(records, meta).encode())
+    console.records(records)
+    console.table(job.recipe.name, job.header, job.rows(records))
+    if out is not None:
+        console.line(f"results: {out}")
+
+
+def show_tables(path: Path, console: Console, data_format: str | None) -> None:
+    """What `path` holds, as tables or JSON."""
+    tables = inspection(path, data_format)
+    console.records([{"table": t.title, **dict(zip(t.header, row, strict=True))} for t in tables for row in t.rows])
+    for table in tables:
+        console.table(table.title, table.header, table.rows)
+
+
+def list_names(kind: str | None, console: Console) -> None:
+    """What recipes can name."""
+    wanted = kind.removesuffix("s") if kind and kind not in KINDS else kind
+    if wanted is not None and wanted not in KINDS:
+        raise ValueError(f"list: expected one of {', '.join(f'{k}s' for k in KINDS)}, found {kind!r}")
+    rows = [
+        [kind, name, _first_sentence(lookup(kind, name))]
+        for kind in ([wanted] if wanted else KINDS)
+        for name in names(kind)
+    ]
+    console.records([{"kind": kind, "name": name, "what": what} for kind, name, what in rows])
+    console.table("", ["kind", "name", "what"], rows)
+
+
+def _first_sentence(entry: object) -> str:
+    return (entry.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ").strip()
+
+
+def _show(job: Job, console: Console, records: Sequence[Record], report: Path) -> None:
+    if console.as_json:
+        console.records(records)
+        return
+    console.table(job.recipe.name, job.header, job.rows(records))
+    console.line(f"report: {report}")
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
+    begin = time.perf_counter()
+    yield
+    seconds[part] = round(time.perf_counter() - begin, 2)

@@ -1,0 +1,201 @@
+"""The main job on grids: make or read data, train an operator, measure it at every resolution, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from opnet.cli.console import Console
+from opnet.cli.find_store import find_store
+from opnet.cli.grid_report import grid_report, summary
+from opnet.cli.job import Job, how_trained
+from opnet.cli.recipe import Recipe
+from opnet.cli.run_folder import RunFolder
+from opnet.core.errors import RecipeError
+from opnet.data.dataset import DataSplits, open_dataset
+from opnet.data.generate import DataRecipe, generate
+from opnet.evaluation.evaluate import Row, evaluate, mean_interval
+from opnet.evaluation.records import Record, record
+from opnet.evaluation.report import Report
+from opnet.models.base import Model
+from opnet.models.normalised import Normalised
+from opnet.spaces.grid import Grid
+from opnet.training.fit import fit
+
+
+class GridJob(Job):
+    """Data on grids, an operator model, errors against resolution."""
+
+    header = ("metric", "resolution", "inference", "mean", "95 % interval", "data's own error")
+
+    def __init__(self, recipe: Recipe, where: Path, *, data: Path | None = None, device: str = "cpu") -> None:
+        super().__init__(recipe, where, data=data, device=device)
+        self.architecture = self.new_model()
+        self.data_recipe: DataRecipe | None = None
+        self.data_path: Path | None = None
+        self.splits: DataSplits
+        table = recipe.data
+        if table.problem is not None:
+            self.data_recipe = self._data_recipe()
+            for resolution in {self.data_recipe.train_resolution, *self.data_recipe.test_resolutions}:
+                self._check_model(self.data_recipe.problem.grid(resolution))
+        elif table.format is not None:
+            self.named("format", table.format, "[data] format")
+            self.data_path = data or (where.parent / table.path if table.path else None)
+            if self.data_path is None:
+                raise RecipeError(f"{where}: [data] path: expected where the files are (or --data DIR), found none")
+        else:
+            raise RecipeError(f"{where}: [data]: expected a problem to generate or a format to read, found neither")
+
+    def prepare_data(self, folder: RunFolder, console: Console, *, workers: int = 1) -> None:
+        if self.data_recipe is None:
+            assert self.data_path is not None
+            self.splits = open_dataset(self.data_path, format=self.recipe.data.format, **self.recipe.data.arguments)
+            console.message(f"data: {self.recipe.data.format} files in {self.data_path}")
+            self._check_model(self.splits.train.domain)
+            return
+        found = find_store(self.data_recipe, folder.data, self.where.parent / "data", folder.path.parent)
+        if found is not None:
+            console.message(f"data: reusing {found} (recipe {self.data_recipe.digest[:8]})")
+        else:
+            found = folder.data
+            with console.progress("generating") as progress:
+                generate(self.data_recipe, found, workers=workers, progress=progress)
+            console.message(f"data: {found} (recipe {self.data_recipe.digest[:8]})")
+        self.splits = open_dataset(found)
+
+    def train(self, folder: RunFolder, console: Console) -> None:
+        train, validation = self.splits.train, None
+        held_out = round(self.recipe.training.validation_share * len(train))
+        if held_out:
+            cut = len(train) - held_out
+            train, validation = train.subset(range(cut)), train.subset(range(cut, len(train)))
+        torch.manual_seed(self.recipe.seed)
+        model = Normalised(self.new_model(), *train.statistics())
+        with console.progress("training") as progress:
+            self.run = fit(
+                model,
+                train,
+                loss=self.loss,
+                config=self.config,
+                validation=validation,
+                folder=folder.checkpoints,
+                progress=progress,
+            )
+        folder.write_log(self.run.history)
+        console.message(f"training: {how_trained(self.run)} ({folder.checkpoints})")
+
+    def measure(self, console: Console) -> list[Record]:
+        assert self.run is not None
+        return self._measure(self.run.model, console)
+
+    def _measure(self, model: Model, console: Console) -> list[Record]:
+        asked = self.recipe.evaluation
+        resolutions = asked.resolutions or self.splits.resolutions
+        coarse = self.splits.train.domain.shape[0]
+        rows: list[Row] = []
+        with console.progress("evaluating") as progress:
+            for i, resolution in enumerate(resolutions):
+                test = self.splits.at(resolution)
+                rows += evaluate(model, test, self.metrics)
+                if resolution in asked.subsample:
+                    rows += evaluate(
+                        model, test, self.metrics, inference="subsample_interpolate", resolution=coarse
+                    )
+                progress(i + 1, len(resolutions), f"resolution {resolution}")
+        return [*self._model_records(rows), *self._data_records()]
+
+    def measure_again(
+        self, path: Path, data: Path | None, data_format: str | None, console: Console
+    ) -> list[Record]:
+        """Records of the trained model in run folder `path`, on its own test data or on those in `data`."""
+        folder = RunFolder(self.recipe, path)
+        if data is not None:
+            self.splits = open_dataset(data, format=data_format)
+        else:
+            self.prepare_data(folder, console)
+        return self._measure(load_latest(folder.checkpoints), console)
+
+    def rows(self, records: Sequence[Record]) -> list[list[Any]]:
+        return summary(records)
+
+    def report(self, records: Sequence[Record], meta: dict[str, Any]) -> Report:
+        assert self.run is not None
+        return grid_report(self.recipe, self.run, self.splits, records, self.rows(records), self.header, meta)
+
+    @property
+    def data_digest(self) -> str:
+        return self.splits.digest
+
+    def _model_records(self, rows: Sequence[Row]) -> list[Record]:
+        labels = {
+            "model": self.recipe.model.model_class,
+            "data": self.recipe.name,
+            "seed": self.recipe.seed,
+            "split": "test",
+        }
+        records = [row.record(**labels) for row in rows]
+        found = {(row.metric, row.resolution, row.inference): row for row in rows}
+        for (metric, resolution, inference), row in found.items():
+            other = found.get((metric, resolution, "subsample_interpolate"))
+            if inference == "native" and other is not None:
+                # Paired by sample: what the weights lose, or gain, by seeing the fine grid themselves.
+                mean, low, high = mean_interval(row.per_sample - other.per_sample)
+                name = f"{metric} native - subsample_interpolate"
+                records.append(record(name, mean, low=low, high=high, resolution=list(resolution), **labels))
+        return records
+
+    def _data_records(self) -> list[Record]:
+        records = []
+        for resolution in self.splits.resolutions:
+            test = self.splits.at(resolution)
+            for name in ("discretisation_error", "residual"):
+                values = getattr(test, name)
+                known = None if values is None else values[torch.isfinite(values)]
+                if known is not None and len(known):
+                    mean, low, high = mean_interval(known)
+                    labels = {"data": self.recipe.name, "split": "test", "resolution": list(test.domain.shape)}
+                    records.append(record(name, mean, low=low, high=high, **labels))
+        return records
+
+    def _data_recipe(self) -> DataRecipe:
+        table = self.recipe.data
+        assert table.problem is not None
+        problem = self.construct(self.named("problem", table.problem, "[data] problem"), table.arguments, "data")
+        for key in ("n_train", "n_test", "train_resolution"):
+            if getattr(table, key) is None:
+                raise RecipeError(f"{self.where}: [data] {key}: expected an integer, found none")
+        assert table.n_train and table.n_test and table.train_resolution
+        made = table.resolutions or (table.train_resolution,)
+        absent = sorted(set(self.recipe.evaluation.resolutions) - set(made))
+        if absent:
+            raise RecipeError(
+                f"{self.where}: [evaluation] resolutions: expected some of [data] resolutions {list(made)}, "
+                f"found {absent}"
+            )
+        try:
+            return DataRecipe(
+                problem=problem,
+                n_train=table.n_train,
+                n_test=table.n_test,
+                train_resolution=table.train_resolution,
+                test_resolutions=made,
+                seed=self.recipe.seed,
+                dtype=table.dtype,
+                error_share=table.error_share,
+                name=self.recipe.name,
+            )
+        except ValueError as error:
+            raise RecipeError(f"{self.where}: [data] {error}") from error
+
+    def _check_model(self, grid: Grid) -> None:
+        """Ask the model for one zero function on `grid`, so that what does not fit is known before any work."""
+        channels = self.architecture.arguments.get("in_channels", 1)
+        try:
+            with torch.no_grad():
+                self.architecture(torch.zeros(1, channels, *grid.shape), grid)
+        except ValueError as error:
+            raise RecipeError(f"{self.where}: [model] {error}") from error

@@ -1,0 +1,94 @@
+"""The report of a grid job, made from its records, its loss history and a few sample fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from opnet.cli.recipe import Recipe
+from opnet.data.dataset import DataSplits
+from opnet.evaluation.plots import draw, plot_error_against_resolution, plot_history, plot_samples
+from opnet.evaluation.predict import predict
+from opnet.evaluation.records import Record
+from opnet.evaluation.report import Report
+from opnet.models.base import Model
+from opnet.training.fit import Run
+
+def summary(records: Sequence[Record]) -> list[list[Any]]:
+    """The summary table: a row a metric, resolution and way of inferring, the data's error bar beside it."""
+    data_error = {tuple(r["resolution"]): r["value"] for r in records if r["name"] == "discretisation_error"}
+    rows = []
+    for r in records:
+        if "inference" in r or " - " in r["name"]:
+            resolution = tuple(r["resolution"])
+            own = f"{data_error[resolution]:.2g}" if r["name"] == "RelativeL2" and resolution in data_error else ""
+            interval = f"[{r['low']:.4f}, {r['high']:.4f}]"
+            size = " x ".join(map(str, resolution))
+            rows.append([r["name"], size, r.get("inference", "paired"), r["value"], interval, own])
+    return rows
+
+
+def grid_report(
+    recipe: Recipe,
+    run: Run,
+    splits: DataSplits,
+    records: Sequence[Record],
+    rows: Sequence[Sequence[Any]],
+    header: Sequence[str],
+    meta: dict[str, Any],
+) -> Report:
+    """The page of a grid job."""
+    model = run.model
+    train = splits.train
+    report = Report(
+        recipe.name,
+        recipe.description
+        or f"{recipe.model.model_class} trained on {len(train)} samples at {_size(train.domain.shape)}.",
+    )
+    report.heading("How wrong is it?")
+    report.table(header, rows)
+    report.text(
+        f"Means over {len(splits.test)} test samples the model never saw; intervals are for that mean. The model was "
+        f"trained at {_size(train.domain.shape)} alone: every other resolution is read with the same weights. No model "
+        "can be known to be better than the data's own error."
+    )
+    image = draw(plot_error_against_resolution, records, recipe.evaluation.metrics[0])
+    report.figure(image, "Error against resolution: the model, and the discretisation error of the data it is held to.")
+    _sample_figures(report, model, splits, recipe.evaluation.pictures)
+    report.heading("Training")
+    report.figure(draw(plot_history, run.history), f"{recipe.training.loss} against epoch.")
+    seconds = ", ".join(f"{part} {value:.0f} s" for part, value in meta["seconds"].items())
+    report.text(f"{model.n_parameters:,} real parameters; {run.steps:,} steps. Time spent: {seconds}.")
+    report.heading("Data")
+    report.table(["", ""], [[key, str(value)] for key, value in splits.provenance.items()])
+    for note in splits.notes:
+        report.text(note)
+    report.heading("To make this again")
+    report.details("recipe", recipe.resolved)
+    report.details("provenance", meta)
+    report.details("records", {"records": list(records)})
+    return report
+
+
+def _sample_figures(report: Report, model: Model, splits: DataSplits, count: int) -> None:
+    if count == 0:
+        return
+    report.heading("What does it look like?")
+    shown: set[tuple[int, ...]] = set()
+    for resolution in (splits.test.domain.shape[0], max(splits.resolutions)):
+        test = splits.at(resolution)
+        if test.domain.shape in shown:
+            continue
+        shown.add(test.domain.shape)
+        batch = test.batch(range(min(count, len(test))))
+        with torch.no_grad():
+            predictions = predict(model, batch)
+        titles = [f"test sample {i}" for i in range(len(batch.inputs))]
+        image = plot_samples(batch.inputs, batch.targets, predictions, test.domain, titles)
+        report.figure(image, f"The first test samples at {_size(test.domain.shape)}.")
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))

@@ -1,0 +1,84 @@
+"""What `opnet inspect` prints of a store, a foreign data folder, a checkpoint, a run folder or a results file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opnet.cli.recipe import read_recipe
+from opnet.core.errors import DataError
+from opnet.data.describe import describe
+from opnet.evaluation.records import read_results
+
+
+@dataclass(frozen=True)
+class InspectionTable:
+    """One table of an inspection."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: list[list[Any]]
+
+
+def inspection(path: Path, data_format: str | None = None) -> list[InspectionTable]:
+    """Tables of what `path` holds.
+
+    Raises:
+        DataError: if it is none of the things opnet writes or reads, or a damaged one.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: expected a store, data folder, checkpoint, run folder or results file, found nothing")
+    if path.suffix == ".json":
+        return _results(path)
+    if (path / "recipe.toml").exists():
+        return _run_folder(path)
+    if (path / "state.json").exists():
+        return [_plain("checkpoint", describe_checkpoint(path))]
+    return [_plain(title, content) for title, content in _sections(describe(path, format=data_format))]
+
+
+def _run_folder(path: Path) -> list[InspectionTable]:
+    recipe = read_recipe(path / "recipe.toml")
+    tables = [_plain(f"run of {recipe.name}", {"recipe digest": recipe.digest, **recipe.resolved})]
+    if (path / "data" / "manifest.json").exists():
+        tables += inspection(path / "data")
+    checkpoints = sorted((path / "checkpoints").glob("step-*"))
+    if checkpoints:
+        tables += inspection(checkpoints[-1])
+    if (path / "results.json").exists():
+        tables += _results(path / "results.json")
+    return tables
+
+
+def _results(path: Path) -> list[InspectionTable]:
+    meta, records = read_results(path)
+    labels = [key for key in dict.fromkeys(key for r in records for key in r)]
+    rows = [[_text(r.get(key, "")) for key in labels] for r in records]
+    return [InspectionTable("results", tuple(labels), rows), _plain("made by", meta)]
+
+
+def _sections(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Top-level tables apart, everything else under the first heading."""
+    plain = {key: value for key, value in content.items() if not isinstance(value, Mapping)}
+    return [("data", plain), *((key, value) for key, value in content.items() if isinstance(value, Mapping))]
+
+
+def _plain(title: str, content: Mapping[str, Any]) -> InspectionTable:
+    return InspectionTable(title, ("", ""), [[key, _text(value)] for key, value in _flat(content)])
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        rows += _flat(value, f"{name}.") if isinstance(value, Mapping) else [(name, value)]
+    return rows
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    return json.dumps(value) if isinstance(value, (list, dict)) else value

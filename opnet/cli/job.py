@@ -1,0 +1,96 @@
+"""`Job`: a recipe turned into objects, with the parts that every run has."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from opnet.cli.console import Console
+from opnet.cli.recipe import Recipe
+from opnet.cli.run_folder import RunFolder
+from opnet.cli.signature import check_arguments
+from opnet.core.errors import RecipeError
+from opnet.core.registry import lookup
+from opnet.evaluation.records import Record
+from opnet.evaluation.report import Report
+from opnet.models.base import Model
+from opnet.training.fit import FitConfig, Run
+
+
+class Job(ABC):
+    """What a recipe asks for. Constructing one finds everything that can be wrong with the recipe.
+
+    The parts are called in order: `prepare_data`, `train`, `measure`, `report`.
+
+    Args:
+        recipe: the checked recipe.
+        where: its file, which opens every message.
+        data: a folder of existing files, in place of the recipe's `[data] path`.
+        device: where to train.
+    """
+
+    header: ClassVar[Sequence[str]]
+
+    def __init__(self, recipe: Recipe, where: Path, *, data: Path | None = None, device: str = "cpu") -> None:
+        self.recipe, self.where, self.device = recipe, where, device
+        self.config = self.construct(
+            FitConfig, recipe.training.arguments, "training", device=device, seed=recipe.seed
+        )
+        self.metrics = tuple(self.named("metric", name, "[evaluation] metrics")() for name in recipe.evaluation.metrics)
+        self.loss = self.named("loss", recipe.training.loss, "[training] loss")()
+        self.run: Run | None = None
+
+    @abstractmethod
+    def prepare_data(self, folder: RunFolder, console: Console, *, workers: int = 1) -> None:
+        """Find, resume, make or read the data."""
+
+    @abstractmethod
+    def train(self, folder: RunFolder, console: Console) -> None:
+        """Train, go on, or take what is finished; sets `run`."""
+
+    @abstractmethod
+    def measure(self, console: Console) -> list[Record]:
+        """Everything `[evaluation]` asks for, as flat records."""
+
+    @abstractmethod
+    def report(self, records: Sequence[Record], meta: dict[str, Any]) -> Report:
+        """The page."""
+
+    @abstractmethod
+    def rows(self, records: Sequence[Record]) -> list[list[Any]]:
+        """The summary table under `header`."""
+
+    @property
+    @abstractmethod
+    def data_digest(self) -> str:
+        """Digest of the data the run stands on."""
+
+    def construct(self, target: Any, table: dict[str, Any], section: str, **given: Any) -> Any:
+        """`target(**table, **given)`, with everything wrong about the table said in one sentence."""
+        arguments = check_arguments(target, table, f"{self.where}: [{section}] ", given=tuple(given))
+        try:
+            return target(**arguments, **given)
+        except ValueError as error:
+            raise RecipeError(f"{self.where}: [{section}] {error}") from error
+
+    def named(self, kind: str, name: str, key: str) -> Any:
+        """The registered class that `key` names."""
+        try:
+            return lookup(kind, name)
+        except ValueError as error:
+            raise RecipeError(f"{self.where}: {key}: {error}") from error
+
+    def new_model(self) -> Model:
+        """The recipe's model, newly initialised."""
+        table = self.recipe.model
+        return self.construct(self.named("model", table.model_class, "[model] class"), table.arguments, "model")
+
+
+def how_trained(run: Run) -> str:
+    """One phrase on where a run's weights come from."""
+    if run.finished_before:
+        return f"reusing the finished run, {run.steps} steps"
+    origin = f"resumed at step {run.resumed_from}, " if run.resumed_from else ""
+    return f"{origin}finished at step {run.steps}"
