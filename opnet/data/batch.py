@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,21 @@ class Batch:
     times: Tensor | None = None
     index: Tensor | None = None
     parameters: dict[str, Tensor] | None = None
+
+    def take(self, index: Tensor) -> Batch:
+        """The samples at the positions `index` of this batch."""
+        parameters = None if self.parameters is None else {k: v[index] for k, v in self.parameters.items()}
+        return replace(
+            self,
+            inputs=self.inputs[index],
+            targets=self.targets[index],
+            index=None if self.index is None else self.index[index.to(self.index.device)],
+            parameters=parameters,
+        )
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Batch:
+        """Inputs and targets with another device or floating dtype; the domain stays where it is."""
+        return replace(self, inputs=self.inputs.to(device, dtype), targets=self.targets.to(device, dtype))
 
 
 class Dataset(ABC):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import Field, dataclass, fields, is_dataclass
 from math import prod
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -56,8 +56,8 @@ class Metric(ABC):
     @property
     def name(self) -> str:
         """The name records carry: the class, and what was chosen other than by default."""
-        choices = fields(self) if is_dataclass(self) else ()
-        values = ((choice.name, getattr(self, choice.name), choice.default) for choice in choices)
+        choices: tuple[Field[Any], ...] = fields(self) if is_dataclass(self) else ()
+        values = [(choice.name, getattr(self, choice.name), choice.default) for choice in choices]
         chosen = ", ".join(f"{key}={value}" for key, value, default in values if value != default)
         return type(self).__name__ + (f"({chosen})" if chosen else "")
 
