@@ -1,0 +1,57 @@
+"""`Dense`: an operator on one axis, stored as its matrix."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from opnet.core.registry import register
+from opnet.core.typing import Float
+from opnet.linops.base import LinearOperator
+
+
+@register("operator", "dense")
+class Dense(LinearOperator):
+    """The matrix A itself, `(A x)_i = sum_j A_ij x_j`.
+
+    Args:
+        matrix: (*batch, m, n), of a floating dtype. It is kept, not copied.
+
+    Raises:
+        ValueError: for fewer than two dimensions or a dtype that is not floating.
+
+    >>> import torch
+    >>> A = Dense(torch.tensor([[1.0, 2.0], [0.0, 3.0]]))
+    >>> A @ torch.tensor([1.0, 1.0])
+    tensor([3., 3.])
+    >>> A.diagonal()
+    tensor([1., 3.])
+    """
+
+    def __init__(self, matrix: Tensor) -> None:
+        if matrix.ndim < 2 or not matrix.dtype.is_floating_point:
+            raise ValueError(
+                f"Dense.matrix: expected a floating tensor of shape (..., m, n), found {tuple(matrix.shape)} "
+                f"of {matrix.dtype}"
+            )
+        self.matrix = matrix
+        self.out_shape, self.in_shape = (matrix.shape[-2],), (matrix.shape[-1],)
+        self.batch_shape = tuple(matrix.shape[:-2])
+        self.dtype, self.device = matrix.dtype, matrix.device
+
+    def apply(self, x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch_out m"]:
+        self.check_argument(x)
+        if self.batch_shape:
+            return (self.matrix @ x.unsqueeze(-1)).squeeze(-1)
+        return x @ self.matrix.mT  # one matrix product for all vectors
+
+    def columns(self, x: Float[Tensor, "*batch n k"]) -> Float[Tensor, "*batch_out m k"]:
+        return self.matrix @ x
+
+    def transpose(self) -> Dense:
+        return Dense(self.matrix.mT)
+
+    def diagonal(self) -> Tensor:
+        return self.matrix.diagonal(dim1=-2, dim2=-1)
+
+    def to_dense(self) -> Tensor:
+        return self.matrix

@@ -1,0 +1,84 @@
+"""`CG`: preconditioned conjugate gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from opnet.core.registry import register
+from opnet.core.status import Status
+from opnet.linops.base import LinearOperator
+from opnet.solvers.linear.base import Iterate, LinearSolver, SolverState, dots, mark, norms, spread, start
+
+
+@register("solver", "cg")
+@dataclass(frozen=True)
+class CG(LinearSolver):
+    """Conjugate gradients for symmetric positive definite A, preconditioned by any symmetric solver.
+
+    M. R. Hestenes and E. Stiefel, *J. Res. Natl. Bur. Stand.* 49 (1952) 409-436; the preconditioned form is Y. Saad,
+    *Iterative Methods for Sparse Linear Systems*, 2nd ed., SIAM 2003, algorithm 9.1. Every batch element has its own
+    step lengths and rests once it has converged.
+
+    Args:
+        preconditioner: a solver whose state is symmetric, such as `Multigrid()` or `Jacobi()`; None for none.
+
+    >>> from opnet.linops.dense import Dense
+    >>> from opnet.solvers.linear.solve import solve_linear
+    >>> A = Dense(torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64))
+    >>> solve_linear(A, torch.tensor([3.0, 4.0], dtype=torch.float64), CG()).value
+    tensor([1., 1.], dtype=torch.float64)
+    """
+
+    preconditioner: LinearSolver | None = None
+
+    def setup(self, operator: LinearOperator) -> CGState:
+        """Set the preconditioner up; `ValueError` if it is not symmetric."""
+        state = None if self.preconditioner is None else self.preconditioner.setup(operator)
+        if state is not None and not state.symmetric:
+            raise ValueError(f"CG.preconditioner: expected a symmetric solver, found {self.preconditioner}")
+        return CGState(operator, state)
+
+
+class CGState(SolverState):
+    symmetric = False  # as a preconditioner it would be another map for every right-hand side
+
+    def __init__(self, operator: LinearOperator, preconditioner: SolverState | None) -> None:
+        self.operator, self.preconditioner = operator, preconditioner
+
+    def apply(self, r: Tensor) -> Tensor:
+        """A few digits of A^-1 r."""
+        return self.solve(r, rtol=1e-2).value
+
+    def iterate(self, b: Tensor, x: Tensor, target: Tensor, max_iterations: int) -> Iterate:
+        A, M = self.operator, self.preconditioner
+        r = b - A.apply(x)
+        norm = norms(r, A)
+        status, active, iterations = start(norm, target)
+        history = [norm]
+        x, p, rz = x.clone(), torch.zeros_like(r), torch.ones_like(norm)
+        for _ in range(max_iterations):
+            if not bool(active.any()):
+                break
+            z = r if M is None else M.apply(r)
+            rz_new = dots(r, z, A)
+            p.mul_(spread(torch.where(active, rz_new / rz, 0.0), A)).add_(z)
+            rz = rz_new
+            q = A.apply(p)
+            curvature = dots(p, q, A)
+            finite = torch.isfinite(curvature) & torch.isfinite(rz)
+            mark(status, active & ~finite, Status.NON_FINITE)
+            mark(status, active & finite & ~((curvature > 0) & (rz > 0)), Status.BREAKDOWN)
+            active &= finite & (curvature > 0) & (rz > 0)
+            step = spread(torch.where(active, rz / curvature, 0.0), A)
+            x.addcmul_(step, p)
+            r.addcmul_(step, q, value=-1)
+            norm = norms(r, A)
+            iterations += active
+            history.append(norm)
+            mark(status, active & ~torch.isfinite(norm), Status.NON_FINITE)
+            active &= (norm > target) & torch.isfinite(norm)
+        mark(status, active, Status.MAX_ITERATIONS)
+        return Iterate(x, iterations, status, history)
