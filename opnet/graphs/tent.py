@@ -1,0 +1,88 @@
+"""The tent graphon and its sums in O(n)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from opnet.graphs.graphon import Exponent, Graphon, lipschitz_exponents
+from opnet.linops.base import LinearOperator
+
+
+@dataclass(frozen=True, repr=False)
+class Tent(Graphon):
+    """W(x, y) = max(0, 1 - |x - y|): Lipschitz, with a kink along the diagonal."""
+
+    kink = True
+
+    @property
+    def name(self) -> str:
+        return "tent"
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        return 1.0 - (x - y).abs()  # never negative on the unit square
+
+    def weighted_sum(self, x: Tensor, weights: Tensor, *, keep_diagonal: bool = True) -> LinearOperator:
+        return TentSum(x, weights, keep_diagonal=keep_diagonal)
+
+    def exponents(self, n: int, *, regime: str = "weighted", keep_diagonal: bool = True) -> dict[str, Exponent]:
+        return lipschitz_exponents(regime, keep_diagonal)
+
+
+class TentSum(LinearOperator):
+    """`y_i = l_i sum_j (1 - |x_i - x_j|) w_j g_j` in O(n), by prefix sums.
+
+    With P_i = sum_{j<=i} w_j g_j and Q_i = sum_{j<=i} x_j w_j g_j over ascending x, and G, M their last values,
+    `y_i = l_i (G - M + 2 Q_i + x_i (G - 2 P_i))`. The sums accumulate in float64 whatever the dtype: in float32 they
+    would lose three digits at n = 10^6.
+
+    Args:
+        x: points in [0, 1], in any order, shape (n,).
+        weights: w, shape (n,); its dtype is the operator's.
+        left: l, shape (n,); 1 by default.
+        keep_diagonal: whether j = i counts.
+
+    >>> x = torch.tensor([0.0, 0.5], dtype=torch.float64)
+    >>> TentSum(x, torch.ones(2, dtype=torch.float64)).to_dense()
+    tensor([[1.0000, 0.5000],
+            [0.5000, 1.0000]], dtype=torch.float64)
+    """
+
+    def __init__(self, x: Tensor, weights: Tensor, left: Tensor | None = None, *, keep_diagonal: bool = True) -> None:
+        if x.ndim != 1 or x.shape != weights.shape:
+            raise ValueError(
+                f"TentSum: expected points and weights (n,), found {tuple(x.shape)}, {tuple(weights.shape)}"
+            )
+        self.x, self.w, self.keep_diagonal = x, weights, keep_diagonal
+        self.left = torch.ones_like(weights) if left is None else left
+        self.order = None if bool((x.diff() >= 0).all()) else torch.argsort(x)
+        self.rank_of = None if self.order is None else torch.argsort(self.order)
+        self.in_shape = self.out_shape = (len(x),)
+        self.dtype, self.device = weights.dtype, weights.device
+        self._w, self._x = weights.to(torch.float64)[:, None], x.to(torch.float64)[:, None]
+
+    def apply(self, x: Tensor) -> Tensor:
+        self.check_argument(x)
+        return self.columns(x.unsqueeze(-1)).squeeze(-1)
+
+    def columns(self, x: Tensor) -> Tensor:
+        g = self._w * x
+        positions = self._x
+        if self.order is not None:
+            g, positions = g[..., self.order, :], positions[self.order]
+        P, Q = torch.cumsum(g, -2), torch.cumsum(positions * g, -2)
+        G, M = P[..., -1:, :], Q[..., -1:, :]
+        y = torch.addcmul(G - M + 2 * Q, positions, G - 2 * P)
+        if not self.keep_diagonal:
+            y = y - g
+        if self.rank_of is not None:
+            y = y[..., self.rank_of, :]
+        return self.left[:, None] * y.to(self.dtype)
+
+    def transpose(self) -> TentSum:
+        return TentSum(self.x, self.left, self.w, keep_diagonal=self.keep_diagonal)
+
+    def diagonal(self) -> Tensor:
+        return self.left * self.w if self.keep_diagonal else torch.zeros_like(self.w)
