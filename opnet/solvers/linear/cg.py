@@ -29,7 +29,7 @@ class CG(LinearSolver):
     >>> from opnet.solvers.linear.solve import solve_linear
     >>> A = Dense(torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64))
     >>> solve_linear(A, torch.tensor([3.0, 4.0], dtype=torch.float64), CG()).value
-    tensor([1., 1.], dtype=torch.float64)
+    tensor([1.0000, 1.0000], dtype=torch.float64)
     """
 
     preconditioner: LinearSolver | None = None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from torch import Tensor
 
 from opnet.linops.stencil import Diffusion
+from opnet.solvers.multigrid.transfer import every_second
 from opnet.spaces.grid import Grid
 
 
@@ -18,12 +21,12 @@ def grid_hierarchy(grid: Grid, coarsest: int, largest: int) -> list[Grid]:
     [(48, 48), (24, 24), (12, 12), (6, 6)]
     """
     grids = [grid]
-    while _cells(grids[-1]) > coarsest and all(n % 2 == 0 for n in grids[-1].shape):
+    while prod(grids[-1].shape) > coarsest and all(n % 2 == 0 for n in grids[-1].shape):
         grids.append(grids[-1].resized([n // 2 for n in grids[-1].shape]))
-    if _cells(grids[-1]) > largest:
+    if prod(grids[-1].shape) > largest:
         raise ValueError(
-            f"Multigrid: a grid of shape {grid.shape} halves only down to {grids[-1].shape}; expected sizes with enough "
-            f"factors 2 to reach {largest} cells, such as {_nearest_size(grid, largest)}"
+            f"Multigrid: a grid of shape {grid.shape} halves only down to {grids[-1].shape}; expected sizes with "
+            f"enough factors 2 to reach {largest} cells, such as {_nearest_size(grid, largest)}"
         )
     return grids
 
@@ -31,30 +34,18 @@ def grid_hierarchy(grid: Grid, coarsest: int, largest: int) -> list[Grid]:
 def coarsen(A: Diffusion, grid: Grid) -> Diffusion:
     """The operator on the halved grid: a coarse face carries the mean of the fine coefficients on it.
 
-    With 1/h^2 in the coefficients that is a quarter of their mean. Constant coefficients give back the discretisation on
-    the coarse grid; jumping ones keep the flux that can pass each coarse face (P. Wesseling, *An Introduction to
-    Multigrid Methods*, Wiley 1992, section 5.4).
+    With 1/h^2 in the coefficients that is a quarter of their mean. Constant coefficients give the discretisation on the
+    coarse grid itself; jumping ones keep what can flow through each coarse face.
     """
     return Diffusion.from_faces([_coarse_faces(c, axis, grid.dim) for axis, c in enumerate(A.faces)], grid)
 
 
 def _coarse_faces(c: Tensor, axis: int, dim: int) -> Tensor:
-    c = _every_second(c, axis - dim, 0)
+    c = every_second(c, axis - dim, 0)
     for other in range(dim):
         if other != axis:
-            c = (_every_second(c, other - dim, 0) + _every_second(c, other - dim, 1)) / 2
+            c = (every_second(c, other - dim, 0) + every_second(c, other - dim, 1)) / 2
     return c / 4
-
-
-def _every_second(c: Tensor, dim: int, start: int) -> Tensor:
-    return c[(..., slice(start, None, 2), *(slice(None),) * (-dim - 1))]
-
-
-def _cells(grid: Grid) -> int:
-    total = 1
-    for n in grid.shape:
-        total *= n
-    return total
 
 
 def _nearest_size(grid: Grid, largest: int) -> tuple[int, ...]:

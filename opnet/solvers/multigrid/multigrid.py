@@ -24,8 +24,8 @@ LARGEST_DENSE = 1024  # unknowns of a coarsest grid that cannot be halved furthe
 class Multigrid(LinearSolver):
     """Multigrid for `Diffusion`: halved cells, linear interpolation P, restriction P^T / 2^dim, averaged coefficients.
 
-    One cycle is symmetric if `pre == post`, as conjugate gradients need. With CG it takes 9 to 11 iterations to 1e-8 for
-    a coefficient jumping between 3 and 12 along a random curve, from 64 x 64 to 512 x 512, and as many with
+    One cycle is symmetric if `pre == post`, as conjugate gradients need. With CG it takes 9 to 11 iterations to 1e-8
+    for a coefficient jumping between 3 and 12 along random curves, from 64 x 64 to 512 x 512, and as many with
     `dtype=torch.float32`. Coefficients that jump by orders of magnitude slow it down (over 60 iterations at 1e4):
     they need operator-dependent interpolation.
 
@@ -100,7 +100,7 @@ class MultigridState(SolverState):
 
     def _cycle(self, level: int, b: Tensor) -> Tensor:
         if level == len(self.smoothers):
-            return (self.inverse @ b.flatten(b.ndim - self.operator.grid.dim).unsqueeze(-1)).reshape(b.shape)
+            return (self.inverse @ b.flatten(b.ndim - len(self.operator.in_shape)).unsqueeze(-1)).reshape(b.shape)
         A, smoother, method = self.levels[level], self.smoothers[level], self.method
         x = smoother.apply(b)
         for _ in range(method.pre - 1):

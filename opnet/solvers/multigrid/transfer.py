@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import EllipsisType
+
 import torch
 from torch import Tensor
 
@@ -26,9 +28,8 @@ def prolong(coarse: Tensor, grid: Grid) -> Tensor:
         right.copy_(left)
         left.narrow(dim, 1, n - 1).add_(coarse.narrow(dim, 0, n - 1), alpha=0.25)
         right.narrow(dim, 0, n - 1).add_(coarse.narrow(dim, 1, n - 1), alpha=0.25)
-        for child, here, there, side in _ends(grid, axis, n):
-            cell, value = (here, REFLECTION[side]) if side in REFLECTION else (there, 1.0)
-            (left, right)[child].narrow(dim, here, 1).add_(coarse.narrow(dim, cell, 1), alpha=0.25 * value)
+        for child, cell, neighbour, value in _ends(grid, axis, n):
+            (left, right)[child].narrow(dim, cell, 1).add_(coarse.narrow(dim, neighbour, 1), alpha=0.25 * value)
         coarse = fine
     return coarse
 
@@ -41,20 +42,27 @@ def restrict(fine: Tensor, grid: Grid) -> Tensor:
         coarse = (left + right).mul_(0.375)
         coarse.narrow(dim, 0, n - 1).add_(left.narrow(dim, 1, n - 1), alpha=0.125)
         coarse.narrow(dim, 1, n - 1).add_(right.narrow(dim, 0, n - 1), alpha=0.125)
-        for child, here, there, side in _ends(grid, axis, n):
-            cell, value = (here, REFLECTION[side]) if side in REFLECTION else (there, 1.0)
-            coarse.narrow(dim, cell, 1).add_((left, right)[child].narrow(dim, here, 1), alpha=0.125 * value)
+        for child, cell, neighbour, value in _ends(grid, axis, n):
+            coarse.narrow(dim, neighbour, 1).add_((left, right)[child].narrow(dim, cell, 1), alpha=0.125 * value)
         fine = coarse
     return fine
 
 
-def _ends(grid: Grid, axis: int, n: int) -> tuple[tuple[int, int, int, str], ...]:
-    """For the two ends of an axis: which child touches it, its cell, the cell at the other end, the side's kind."""
+def _ends(grid: Grid, axis: int, n: int) -> list[tuple[int, int, int, float]]:
+    """For both ends of an axis: the child that touches the side, its cell, the cell whose value stands for the one
+    beyond the side, and with which factor."""
     low, high = grid.boundary[axis]
-    return (0, 0, n - 1, low), (1, n - 1, 0, high)
+    ends = []
+    for child, side, cell, opposite in ((0, low, 0, n - 1), (1, high, n - 1, 0)):
+        ends.append((child, cell, opposite, 1.0) if side == "periodic" else (child, cell, cell, REFLECTION[side]))
+    return ends
 
 
 def _children(fine: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Views of the even and odd cells along one axis."""
-    rest = (slice(None),) * (-dim - 1)
-    return fine[(..., slice(0, None, 2), *rest)], fine[(..., slice(1, None, 2), *rest)]
+    return every_second(fine, dim, 0), every_second(fine, dim, 1)
+
+
+def every_second(x: Tensor, dim: int, start: int) -> Tensor:
+    """A view of the entries start, start + 2, ... along the axis `dim`, counted from the end as -1, -2, ..."""
+    index: tuple[EllipsisType | slice, ...] = (..., slice(start, None, 2), *(slice(None),) * (-dim - 1))
+    return x[index]

@@ -23,13 +23,50 @@ from opnet.spaces.grid import Grid
 from opnet.spaces.random_fields import GaussianField
 
 SOLVER = CG(preconditioner=Multigrid(dtype=torch.float32))
-CELLS_AT_ONCE = 2**17  # cells of a batch: larger ones leave the processor's caches
-ESTIMATE_FACTOR = 1.0
+CELLS_AT_ONCE = 2**18  # cells of one batched solve: fewer leave torch's overhead dominant, more leave the caches
+
+# The error e_n against the exact solution falls as n^-ORDER, as interfaces that cut cells let it, and successive errors
+# are only partly aligned: cos(e_n, e_2n) = ALIGNMENT. Both measured at the default parameters.
+ORDER = 1.25
+ALIGNMENT = 0.65
 
 
 @register("problem", "darcy")
 @dataclass(frozen=True)
 class Darcy(Problem):
+    r"""Darcy flow through two phases, `-div(a grad u) = f` on (0,1)^2 with u = 0 on the boundary.
+
+    .. math:: a = a_{high} \text{ where } g \ge 0, \quad a_{low} \text{ where } g < 0, \qquad
+       g \sim N(0, \tau^{2 \alpha - 2} (-\Delta + \tau^2)^{-\alpha})
+
+    with the Neumann cosine basis, the constant mode left out, truncated at `max_mode`; Z. Li et al., *Fourier Neural
+    Operator for Parametric Partial Differential Equations*, arXiv:2010.08895, section 5.2 and appendix A.3.2, whose
+    12, 3, tau = 3, alpha = 2 and f = 1 are the defaults. This is the clean form: conservative finite volumes with
+    harmonic faces on cells, a sampled at the midpoints of every resolution from one continuous g. All quantities are
+    dimensionless.
+
+    A sample's numbers do not depend on the other samples asked for with it beyond rounding; equal calls give equal
+    bytes on one kind of device, one build and one number of threads.
+
+    Args:
+        a_high, a_low: the coefficient where the field is positive and negative; positive.
+        tau: inverse correlation length of the field.
+        alpha: smoothness exponent of its covariance.
+        forcing: f, a constant other than 0.
+        max_mode: largest cosine mode of g on an axis. 128 gives its shortest wave 4 cells at 256^2, and leaves out .7 %
+            of its standard deviation; below 128^2 the interfaces have features finer than a cell.
+        rtol: tolerance of the recomputed relative residual.
+
+    Raises:
+        ValueError: for parameters out of these ranges.
+
+    >>> samples = Darcy().sample(0, [0, 7], 32)
+    >>> samples.targets.shape, float(samples.residual.max()) <= 1e-10
+    (torch.Size([2, 1, 32, 32]), True)
+    >>> float(samples.discretisation_error.max()) < 0.05
+    True
+    """
+
     a_high: float = 12.0
     a_low: float = 3.0
     tau: float = 3.0
@@ -38,18 +75,38 @@ class Darcy(Problem):
     max_mode: int = 128
     rtol: float = 1e-10
 
-    equation: ClassVar[str] = "-div(a grad u) = f on (0,1)^2, u = 0 on the boundary"
+    equation: ClassVar[str] = "-div(a grad u) = f on (0,1)^2, u = 0 on the boundary; a two-valued, f constant"
     input_names: ClassVar[tuple[str, ...]] = ("a",)
     target_names: ClassVar[tuple[str, ...]] = ("u",)
-    units: ClassVar[dict[str, str]] = {}
-    solver: ClassVar[str] = ""
-    error_method: ClassVar[str] = ""
+    units: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("x", "a", "u", "a_high", "a_low", "tau", "alpha", "forcing", "max_mode"), "1"
+    )
+    solver: ClassVar[str] = (
+        "cell-centred finite volumes, harmonic face coefficients (order 2 for smooth a, about 1.25 for jumping a); "
+        "conjugate gradients preconditioned by geometric multigrid"
+    )
+    error_method: ClassVar[str] = (
+        "d / sqrt(1 + q^2 - 2 q c) = 1.26 d, with d the relative L2 difference to the means over 2 x 2 cells of the "
+        "solution at twice the resolution, q = 2^-1.25 and c = .65 the measured order and alignment of successive "
+        "errors. Against solutions at 1024^2 (40 samples each at 32^2 to 256^2, default parameters) the median of "
+        "estimate / true error is .99 to 1.05 and its 5 to 95 % range .81 to 1.51; at a_high = 300 the median is 1.1 "
+        "to 1.3"
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("a_high", "a_low", "rtol"):
+            value = getattr(self, name)
+            if not (0 < value < torch.inf):
+                raise ValueError(f"Darcy.{name}: expected a positive finite number, found {value}")
+        if self.forcing == 0 or not abs(self.forcing) < torch.inf:
+            raise ValueError(f"Darcy.forcing: expected a finite number other than 0, found {self.forcing}")
+        _ = self.field  # checks tau, alpha and max_mode
 
     def grid(self, resolution: int) -> Grid:
         if resolution < 2:
             raise ValueError(f"Darcy: expected a resolution of at least 2, found {resolution}")
         grid = Grid((resolution, resolution), boundary="dirichlet", nodes="cell")
-        grid_hierarchy(grid, 1, LARGEST_DENSE)
+        grid_hierarchy(grid, 1, LARGEST_DENSE)  # refuses sizes that cannot be halved far enough
         return grid
 
     @property
@@ -63,7 +120,9 @@ class Darcy(Problem):
         return torch.full_like(g, self.a_low).masked_fill_(g >= 0, self.a_high)
 
     def sample(self, seed: int, indices: Sequence[int], resolution: int, *, estimate_error: bool = True) -> Samples:
-        grid, indices = self.grid(resolution), list(indices)
+        grid, indices = self.grid(resolution), [int(i) for i in indices]
+        if not indices:
+            raise ValueError("Darcy.sample: expected at least one index, found none")
         cells = grid.shape[0] * grid.shape[1] * (4 if estimate_error else 1)
         size = max(1, CELLS_AT_ONCE // cells)
         parts = [
@@ -76,12 +135,13 @@ class Darcy(Problem):
         self, seed: int, indices: list[int], grid: Grid, estimate_error: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         a, u, residual = self._solve(seed, indices, grid)
-        error = torch.full_like(residual, torch.nan)
-        if estimate_error:
-            finer = grid.resized(2 * grid.shape[0])
-            _, v, _ = self._solve(seed, indices, finer, prolong(u, finer))
-            v = v.unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2)).mean((-1, -3))
-            error = ESTIMATE_FACTOR * _norm(v - u) / _norm(v)
+        if not estimate_error:
+            return a, u, residual, torch.full_like(residual, torch.nan)
+        finer = grid.resized(2 * grid.shape[0])
+        _, v, _ = self._solve(seed, indices, finer, prolong(u, finer))
+        v = v.unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2)).mean((-1, -3))
+        q = 2.0**-ORDER
+        error = _norm(v - u) / _norm(v) / (1 + q**2 - 2 * q * ALIGNMENT) ** 0.5
         return a, u, residual, error
 
     def _solve(
