@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from opnet.core.errors import SolveError
 from opnet.core.status import Status
 from opnet.data.batch import Batch, Dataset, Domain
-from opnet.evaluation.intervals import bootstrap_interval
+from opnet.evaluation.intervals import mean_interval
 from opnet.evaluation.metrics import Metric, RelativeL2
 from opnet.evaluation.predict import predict
 from opnet.evaluation.records import Record, record
@@ -109,8 +109,7 @@ def evaluate(
 
     rows = []
     for metric, values in zip(metrics, measure(model, dataset, metrics, batch_size=batch_size, ask=ask), strict=True):
-        low, high = bootstrap_interval(values) or (None, None)
-        mean = float(values.mean())
+        mean, low, high = mean_interval(values)
         rows.append(Row(metric.name, mean, low, high, values, shape, inference, inferred_at, metric.unit))
     return rows
 

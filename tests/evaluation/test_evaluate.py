@@ -5,7 +5,7 @@ from torch import nn
 from opnet.core.errors import SolveError
 from opnet.data.batch import ArrayDataset
 from opnet.evaluation.evaluate import evaluate, measure
-from opnet.evaluation.intervals import bootstrap_interval
+from opnet.evaluation.intervals import mean_interval
 from opnet.evaluation.metrics import MSE, RelativeL2
 from opnet.graphs.graph import Graph
 from opnet.linops.base import LinearOperator
@@ -153,8 +153,8 @@ def test_trajectories_on_graphs_are_predicted_from_their_times():
 def test_the_interval_covers_the_mean_about_as_often_as_it_says():
     hits = 0
     for seed in range(200):
-        low, high = bootstrap_interval(torch.from_numpy(stream(1, seed).exponential(size=60)), resamples=400)
+        _, low, high = mean_interval(torch.from_numpy(stream(1, seed).exponential(size=60)), resamples=400)
         hits += low <= 1 <= high
     assert 175 <= hits <= 199
     values = torch.rand(10, generator=torch.Generator().manual_seed(0))
-    assert bootstrap_interval(values) == bootstrap_interval(values)
+    assert mean_interval(values) == mean_interval(values)
