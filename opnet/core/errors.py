@@ -6,6 +6,9 @@ apart.
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 
 class DataError(ValueError):
     """A file that cannot be believed: the message names the file, the key or offset, what was expected and found."""
@@ -29,6 +32,10 @@ class SolveError(RuntimeError):
         self.status = status
         self.index = index
         self.time = time
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Worker processes send their errors by pickle, which would otherwise leave the keywords out.
+        return partial(SolveError, status=self.status, index=self.index, time=self.time), self.args
 
 
 class TrainingError(RuntimeError):

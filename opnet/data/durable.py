@@ -1,63 +1,72 @@
-"""Writing that survives: a final path holds the old content or the whole new content, never a part.
+"""Files that are whole or absent: temporary name, fsync, rename, fsync of the folder.
 
-Content goes to a temporary name beside its final path, is forced to disk, renamed, and the folder forced to disk.
+A process killed at any instant leaves the old file or the new one at a final path, never a part of either; the
+temporary files it may leave are recognised by their suffix and removed by the next run.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
-import shutil
+import stat
 from pathlib import Path
 
-# Names ending so are leftovers of an interrupted write, and nobody's data.
-TEMPORARY = ".partial"
+from opnet.core.errors import DataError
+
+TEMPORARY_SUFFIX = ".part"
+_BLOCK = 1 << 20
 
 
-def temporary_beside(path: Path) -> Path:
-    """A name in the same folder, so that a rename stays within one file system."""
-    return path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+def write_temporary(path: Path, content: bytes) -> Path:
+    """Write `content` beside its final `path` under a temporary name, down to the disk; returns that name.
 
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Put `content` at `path` durably."""
-    partial = temporary_beside(path)
+    Raises:
+        OSError: a full disk or a missing permission; no temporary file is left then.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        try:
+            rest = memoryview(content)
+            while len(rest):
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-    fsync_folder(path.parent)
+    return temporary
 
 
-def publish_file(partial: Path, path: Path) -> None:
-    """Move a finished file to its final path durably."""
-    fsync_file(partial)
-    os.replace(partial, path)
-    fsync_folder(path.parent)
+def commit(temporary: Path, path: Path) -> None:
+    """Give a file written by `write_temporary` its final name, durably."""
+    os.replace(temporary, path)
+    sync_folder(path.parent)
 
 
-def publish_folder(partial: Path, path: Path) -> None:
-    """Move a folder of finished files to its final path, which must not exist, durably."""
-    for file in partial.iterdir():
-        fsync_file(file)
-    fsync_folder(partial)
-    os.rename(partial, path)
-    fsync_folder(path.parent)
+def replace_file(path: Path, content: bytes) -> None:
+    """Make `path` hold `content`, or leave it as it was.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> replace_file(folder / "a", b"one"); replace_file(folder / "a", b"two")
+    >>> (folder / "a").read_bytes(), len(list(folder.iterdir()))
+    (b'two', 1)
+    """
+    commit(write_temporary(path, content), path)
 
 
-def remove_leftovers(folder: Path) -> list[str]:
-    """Delete what interrupted writes left in `folder`; returns the names."""
-    leftovers = [entry for entry in folder.iterdir() if entry.name.endswith(TEMPORARY)]
-    for entry in leftovers:
-        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-    return sorted(entry.name for entry in leftovers)
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents so that their names survive a power cut."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync_folder(folder.parent)
 
 
-def fsync_file(path: Path) -> None:
+def sync_folder(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -65,5 +74,32 @@ def fsync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def fsync_folder(path: Path) -> None:
-    fsync_file(path)
+def remove_temporaries(folder: Path) -> None:
+    """Remove what killed writers left in `folder`."""
+    for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+        path.unlink(missing_ok=True)
+
+
+def open_regular(path: Path) -> io.FileIO:
+    """Open an ordinary file for reading: no link, pipe or device, which could lead elsewhere or never answer.
+
+    Raises:
+        DataError: for a missing file or one of another kind.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise DataError(f"{path}: expected a regular file, found {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise DataError(f"{path}: expected a regular file, found a folder, pipe or device")
+    return io.FileIO(descriptor, "rb")
+
+
+def sha256_of(file: io.FileIO) -> str:
+    """Hexadecimal SHA-256 of an open file, from its start."""
+    file.seek(0)
+    digest, block = hashlib.sha256(), memoryview(bytearray(_BLOCK))
+    while count := file.readinto(block):
+        digest.update(block[:count])
+    return digest.hexdigest()
