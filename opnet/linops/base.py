@@ -38,7 +38,7 @@ class LinearOperator(ABC):
     def columns(self, x: Tensor) -> Tensor:
         """A applied to every column of `x`, for operators on one axis.  # shape: (*batch, n, k) -> (*batch, m, k)"""
         assert len(self.in_shape) == len(self.out_shape) == 1, "columns() needs an operator on one axis"
-        return self.apply(x.transpose(-1, -2)).transpose(-1, -2)
+        return self.apply(x.movedim(-1, 0)).movedim(0, -1)  # in front, where no operator's batch is
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from opnet.core.typing import Float
 from opnet.linops.base import LinearOperator
 
 
-@register("operator", "dense")
+@register("operator", "Dense")
 class Dense(LinearOperator):
     """The matrix A itself, `(A x)_i = sum_j A_ij x_j`.
 

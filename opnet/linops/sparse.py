@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from opnet.core.registry import register
-from opnet.core.typing import Float, Int
+from opnet.core.typing import Float
 from opnet.linops.base import LinearOperator
 
 
-@register("operator", "csr")
+@register("operator", "CSR")
 class CSR(LinearOperator):
     """A sparse matrix, `(A x)_i = sum over the stored j of A_ij x_j`.
 
@@ -35,9 +35,9 @@ class CSR(LinearOperator):
 
     def __init__(
         self,
-        rows: Int[Tensor, " rows_and_one"],
-        columns: Int[Tensor, " entries"],
-        values: Float[Tensor, " entries"],
+        rows: Tensor,
+        columns: Tensor,
+        values: Tensor,
         shape: tuple[int, int],
     ) -> None:
         m, n = int(shape[0]), int(shape[1])

@@ -13,7 +13,7 @@ from opnet.linops.base import LinearOperator
 from opnet.spaces.grid import Grid
 
 
-@register("operator", "diffusion")
+@register("operator", "Diffusion")
 class Diffusion(LinearOperator):
     r"""`A u = -div(a grad u)` on the cells of a grid, second order for smooth a, conservative for jumping a.
 

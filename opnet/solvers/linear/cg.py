@@ -13,7 +13,7 @@ from opnet.linops.base import LinearOperator
 from opnet.solvers.linear.base import Iterate, LinearSolver, SolverState, dots, mark, norms, spread, start
 
 
-@register("solver", "cg")
+@register("solver", "CG")
 @dataclass(frozen=True)
 class CG(LinearSolver):
     """Conjugate gradients for symmetric positive definite A, preconditioned by any symmetric solver.

@@ -13,7 +13,7 @@ from opnet.linops.base import LinearOperator
 from opnet.solvers.linear.base import LinearSolver, SolverState, dots, spread
 
 
-@register("solver", "jacobi")
+@register("solver", "Jacobi")
 @dataclass(frozen=True)
 class Jacobi(LinearSolver):
     """Damped Jacobi, `x <- x + weight D^-1 (b - A x)`, `sweeps` times; D is the diagonal of A.
@@ -36,7 +36,7 @@ class Jacobi(LinearSolver):
         return RelaxationState(operator, (self.weight,) * self.sweeps)
 
 
-@register("solver", "chebyshev")
+@register("solver", "Chebyshev")
 @dataclass(frozen=True)
 class Chebyshev(LinearSolver):
     """The polynomial of a degree in D^-1 A that is smallest on the part [low, high] of its spectrum.

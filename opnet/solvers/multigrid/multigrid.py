@@ -19,7 +19,7 @@ CYCLES = {"V": 1, "W": 2}
 LARGEST_DENSE = 1024  # unknowns of a coarsest grid that cannot be halved further
 
 
-@register("solver", "multigrid")
+@register("solver", "Multigrid")
 @dataclass(frozen=True)
 class Multigrid(LinearSolver):
     """Multigrid for `Diffusion`: halved cells, linear interpolation P, restriction P^T / 2^dim, averaged coefficients.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from types import EllipsisType
 
-import torch
 from torch import Tensor
 
 from opnet.spaces.grid import Grid
@@ -24,7 +23,7 @@ def prolong(coarse: Tensor, grid: Grid) -> Tensor:
         dim, n = axis - grid.dim, coarse.shape[axis - grid.dim]
         fine = coarse.new_empty(*coarse.shape[:dim], 2 * n, *coarse.shape[coarse.ndim + dim + 1 :])
         left, right = _children(fine, dim)
-        torch.mul(coarse, 0.75, out=left)
+        left.copy_(coarse).mul_(0.75)
         right.copy_(left)
         left.narrow(dim, 1, n - 1).add_(coarse.narrow(dim, 0, n - 1), alpha=0.25)
         right.narrow(dim, 0, n - 1).add_(coarse.narrow(dim, 1, n - 1), alpha=0.25)

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+
+from opnet.linops.dense import Dense
+from opnet.linops.sparse import CSR
+
+
+def test_scipy_round_trip_keeps_the_matrix():
+    matrix = scipy.sparse.random(9, 4, density=0.5, random_state=1)
+    back = CSR.from_scipy(matrix).to_scipy()
+    assert back.shape == (9, 4)
+    np.testing.assert_array_equal(back.toarray(), matrix.toarray())
+    assert CSR.from_scipy(matrix, dtype=torch.float32).dtype == torch.float32
+
+
+def test_equal_entries_add_up():
+    A = CSR(torch.tensor([0, 2, 3]), torch.tensor([0, 0, 1]), torch.tensor([1.0, 2.0, 5.0]), (2, 2))
+    assert (A @ torch.tensor([1.0, 1.0])).tolist() == [3.0, 5.0]
+    assert A.diagonal().tolist() == [3.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "message"),
+    [
+        ([0, 1], [0, 1], "rows"),
+        ([0, 2, 1], [0, 1], "rows"),
+        ([0, 1, 2], [0, 2], "columns"),
+        ([0, 1, 2], [-1, 1], "columns"),
+        ([0, 1, 3], [0, 1, 1], "as many values"),
+    ],
+)
+def test_structure_is_checked(rows, columns, message):
+    with pytest.raises(ValueError, match=message):
+        CSR(torch.tensor(rows), torch.tensor(columns), torch.ones(2), (2, 2))
+
+
+def test_integer_values_are_refused():
+    with pytest.raises(ValueError, match="floating"):
+        CSR.from_scipy(scipy.sparse.eye(2), dtype=torch.int64)
+    with pytest.raises(ValueError, match="floating"):
+        Dense(torch.eye(2, dtype=torch.int64))
