@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+import torch
+
+from opnet.solvers.ode.runge_kutta import RK4, Dopri5
+from opnet.solvers.ode.solve import build_stepper, solve_ode
+from opnet.solvers.ode.tableau import DOPRI5, EULER, MIDPOINT
+from opnet.solvers.ode.tableau import RK4 as RK4_TABLEAU
+
+
+def lotka_volterra(t, y):
+    return torch.stack([1.5 * y[..., 0] - y[..., 0] * y[..., 1], y[..., 0] * y[..., 1] - 3 * y[..., 1]], -1)
+
+
+def van_der_pol(t, y):
+    return torch.stack([y[..., 1], 5 * (1 - y[..., 0] ** 2) * y[..., 1] - y[..., 0]], -1)
+
+
+@pytest.mark.parametrize("f", [lotka_volterra, van_der_pol])
+@pytest.mark.parametrize("rtol", [1e-4, 1e-6, 1e-8])
+def test_error_is_at_most_twice_scipys_at_the_same_tolerance(f, rtol):
+    from scipy.integrate import solve_ivp
+
+    ts, start = np.linspace(0, 5, 23), [1.0, 1.0]
+
+    def g(t, y):
+        return f(torch.tensor(t), torch.tensor(y)).numpy()
+
+    fine = solve_ivp(g, (0, 5), start, "DOP853", t_eval=ts, rtol=1e-12, atol=1e-13).y.T
+    peer = solve_ivp(g, (0, 5), start, "RK45", t_eval=ts, rtol=rtol, atol=rtol * 1e-2)
+    ours = solve_ode(f, torch.tensor(start).double(), torch.tensor(ts), Dopri5(), rtol=rtol, atol=rtol * 1e-2)
+    assert np.abs(ours.ys.numpy() - fine).max() <= 2 * np.abs(peer.y.T - fine).max()
+    assert ours.evaluations <= 1.2 * peer.nfev
+
+
+def test_continuous_extension_is_of_fourth_order():
+    y0 = torch.tensor([1.0, 1.0]).double()
+    errors = []
+    for h in (0.1, 0.05):
+        ts = torch.tensor([0, 0.37 * h, 0.61 * h, h], dtype=torch.float64)
+        coarse = solve_ode(lotka_volterra, y0, ts, Dopri5(), step=h, rtol=1, atol=1)
+        assert coarse.steps == 1
+        fine = solve_ode(lotka_volterra, y0, ts, RK4(), step=h / 200)
+        errors.append(float((coarse.ys - fine.ys)[1:3].abs().max()))
+    assert 4.8 < np.log2(errors[0] / errors[1]) < 6.2  # the local error is one order higher
+
+
+@pytest.mark.parametrize("tableau", [EULER, MIDPOINT, RK4_TABLEAU, DOPRI5], ids=lambda t: t.source[:8])
+def test_tableaux_are_consistent(tableau):
+    for row, c in zip(tableau.a, tableau.c, strict=True):
+        assert sum(row) == pytest.approx(c, abs=1e-14)
+    for power in range(tableau.order):  # quadrature conditions
+        total = sum(b * c**power for b, c in zip(tableau.b, tableau.c, strict=True))
+        assert total == pytest.approx(1 / (power + 1), abs=1e-14)
+    assert sum(tableau.error) == pytest.approx(0, abs=1e-15)
+    if tableau.extension:
+        assert tableau.dense(1.0) == pytest.approx(tableau.b)
+        assert tableau.dense(0.0) == pytest.approx([0] * len(tableau.b))
+
+
+def test_gradient_of_the_adaptive_method_agrees_with_finite_differences():
+    ts = torch.linspace(0, 2, 4).double()
+
+    def loss(a, **options):
+        y0 = torch.ones(1).double()
+        return solve_ode(lambda t, y: a * torch.cos(t) * y, y0, ts, rtol=1e-10, atol=1e-12, **options).ys.sum()
+
+    a = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(loss(a), a)
+    with torch.no_grad():
+        difference = (loss(a + 1e-4) - loss(a - 1e-4)) / 2e-4
+    assert float(slope) == pytest.approx(float(difference), rel=1e-7)
+
+
+def test_gradient_reaches_a_parameter_used_only_later():
+    a = torch.tensor(2.0, requires_grad=True)
+
+    def f(t, y):
+        return y * a if t > 0.5 else y
+
+    y1 = solve_ode(f, torch.ones(1), torch.tensor([0.0, 1.0]), RK4(), step=0.25).ys[-1]
+    (slope,) = torch.autograd.grad(y1.sum(), a)
+    small = 1e-2
+    with torch.no_grad():
+        a += small
+        y2 = solve_ode(f, torch.ones(1), torch.tensor([0.0, 1.0]), RK4(), step=0.25).ys[-1]
+    assert float(slope) == pytest.approx(float(y2 - y1.detach()) / small, rel=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"ts": torch.tensor([0.0, 1.0, 1.0])}, "strictly increasing or decreasing"),
+        ({"ts": torch.tensor([0, 1])}, "ts: expected a floating tensor"),
+        ({"ts": torch.tensor([0.0, nan := float("nan")])}, "finite"),
+        ({"y0": torch.ones(2, dtype=torch.long)}, "y0: expected a non-empty floating"),
+        ({"f": lambda t, y: y.sum()}, r"f: expected torch.float32 of \(2,\).*found torch.float32 of \(\)"),
+        ({"f": lambda t, y: y.double()}, "f: expected torch.float32"),
+        ({"f": lambda t, y: 1.0}, "found float"),
+        ({"rtol": -1.0}, "rtol"),
+        ({"step": 0.0}, "step: expected a positive"),
+        ({"max_steps": 0}, "max_steps"),
+    ],
+)
+def test_arguments_are_checked(arguments, message):
+    defaults = {"f": lambda t, y: -y, "y0": torch.ones(2), "ts": torch.tensor([0.0, 1.0])}
+    f, y0, ts, *rest = ({**defaults, **arguments}).items()
+    with pytest.raises(ValueError, match=message):
+        solve_ode(f[1], y0[1], ts[1], **dict(rest))
+
+
+def test_steppers_are_built_from_plain_data():
+    assert build_stepper("RK4") == RK4()
+    with pytest.raises(ValueError, match="did you mean 'RK4'"):
+        build_stepper("RK45")
+    with pytest.raises(ValueError, match="unexpected keyword"):
+        build_stepper("RK4", adaptive=True)
