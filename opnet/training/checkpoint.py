@@ -15,7 +15,6 @@ import json
 import os
 import re
 import shutil
-import stat
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,8 +107,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         DataError: naming the file, what was expected and what was found, unless every byte is as it was written.
     """
     path = Path(path)
-    if not stat.S_ISDIR(os.lstat(path).st_mode):
-        raise DataError(f"{path}: expected the folder of a checkpoint, found a link or file")
+    if path.is_symlink() or not path.is_dir():
+        raise DataError(f"{path}: expected the folder of a checkpoint, found a link, a file or nothing")
     state = _read_state(path)
     files = state.get("files")
     if not isinstance(files, dict) or set(files) != {WEIGHTS, OPTIMIZER}:
@@ -121,11 +120,11 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         if found != files[name]:
             raise DataError(f"{path / name}: expected sha256 {files[name]}, found {found}: the file is damaged")
     try:
-        standing = Standing(**state["standing"])
+        standing = _standing(**state["standing"])
         optimizer = read_tensors(path / OPTIMIZER, contents[OPTIMIZER])
         return Checkpoint(path, state["identity"], standing, state["threads"], contents[WEIGHTS], optimizer)
     except (KeyError, TypeError) as error:
-        raise DataError(f"{path / STATE}: expected the state of a training, found {error}") from error
+        raise DataError(f"{path / STATE}: expected the state of a training, found {error!r}") from error
 
 
 def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
@@ -162,10 +161,10 @@ def prepare_folder(folder: Path) -> None:
     Raises:
         DataError: if it is a link or a file.
     """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise DataError(f"{folder}: expected a folder for checkpoints, found a link or file")
     make_folder(folder)
-    if not stat.S_ISDIR(os.lstat(folder).st_mode):
-        raise DataError(f"{folder}: expected a folder for checkpoints, found a link")
-    for path in folder.glob(f".step-*{TEMPORARY_SUFFIX}"):
+    for path in folder.glob(f".*step-*{TEMPORARY_SUFFIX}"):
         _remove(path)
 
 
@@ -194,6 +193,15 @@ def describe_checkpoint(path: str | Path) -> dict[str, Any]:
         "loss": last.get("loss"),
         **checkpoint.identity,
     }
+
+
+def _standing(step: object, loss_sum: object, seconds: object, history: object) -> Standing:
+    """A `Standing` whose fields are of the right types, or a `TypeError`."""
+    if not (isinstance(step, int) and isinstance(loss_sum, float) and isinstance(seconds, float)):
+        raise TypeError(f"step {step!r}, loss_sum {loss_sum!r}, seconds {seconds!r}")
+    if not (isinstance(history, list) and all(isinstance(row, dict) for row in history)):
+        raise TypeError(f"history {history!r}")
+    return Standing(step, loss_sum, seconds, history)
 
 
 def _read_state(path: Path) -> dict[str, Any]:

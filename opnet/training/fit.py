@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from opnet.core.errors import SolveError, TrainingError
+from opnet.core.errors import TrainingError
 from opnet.core.progress import Progress, silent
 from opnet.data.batch import Batch, Dataset
 from opnet.evaluation.evaluate import measure
@@ -20,7 +20,7 @@ from opnet.models.base import Model
 from opnet.training.batches import MODEL, TrainingBatches, fit_stream
 from opnet.training.checkpoint import Standing, newest_checkpoint, prepare_folder, write_checkpoint
 from opnet.training.config import FitConfig
-from opnet.training.guards import Buffers, failing_samples, gradients, largest_allowed, out_of_range
+from opnet.training.guards import Guard, indices_of, largest_allowed
 from opnet.training.identity import check_identity, plain_identity
 from opnet.training.interrupts import Interrupts
 from opnet.training.losses import mean_loss
@@ -142,12 +142,11 @@ class _Training:
         self.validation, self.progress = validation, progress
         self.batches = TrainingBatches(dataset, config)
         model.to(device=config.device, dtype=config.dtype)
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.guard = Guard(model)
         fused = torch.device(config.device).type in ("cpu", "cuda")
         self.optimizer = torch.optim.AdamW(
-            self.parameters, config.learning_rate, weight_decay=config.weight_decay, fused=fused or None
+            self.guard.parameters, config.learning_rate, weight_decay=config.weight_decay, fused=fused or None
         )
-        self.buffers = Buffers(model)
         self.standing = Standing()
         self.resumed_from: int | None = None
         self.notes: list[str] = []
@@ -158,7 +157,7 @@ class _Training:
 
     @property
     def finished(self) -> bool:
-        return len(self.standing.history) == self.config.epochs
+        return len(self.standing.history) >= self.config.epochs
 
     def run(self, folder: Path | None, checkpoint_seconds: float) -> None:
         self.folder = folder
@@ -176,9 +175,9 @@ class _Training:
 
     def _advance(self, interrupts: Interrupts, checkpoint_seconds: float) -> None:
         self.started, saved = time.monotonic() - self.standing.seconds, time.monotonic()
+        self.model.train()
         while not self.finished:
             epoch = len(self.standing.history)
-            self.model.train()
             if self.standing.step < (epoch + 1) * self.batches.per_epoch:
                 self._step(epoch)
             else:
@@ -196,38 +195,31 @@ class _Training:
         batch = self.batches.batch(epoch, within)
         rate = learning_rate(self.config.schedule, self.config.learning_rate, step, self.total)
         loss_of = partial(self._loss, step)
-        self.buffers.keep()
-        try:
-            loss, norm = gradients(loss_of, batch, self.parameters)
-        except SolveError as error:
-            self._fail(str(error), epoch, loss_of, batch)
-        failure = out_of_range(loss, float(norm), norm.dtype)
-        if failure is None and rate > largest_allowed(self.config.dtype):
-            failure = f"the learning rate is {rate:g}"
+        failure = self.guard.gradients(loss_of, batch)
         if failure is not None:
-            self._fail(failure, epoch, loss_of, batch)
+            self._fail(failure, epoch, *self.guard.failing_samples(loss_of, batch))
+        if rate > largest_allowed(self.config.dtype):
+            self.guard.restore()
+            self._fail(f"the learning rate {rate:g} is too large for {self.config.precision}", epoch, indices_of(batch))
+        self.guard.keep()
         if self.config.gradient_clip is not None:
-            nn.utils.clip_grads_with_norm_(self.parameters, self.config.gradient_clip, norm)
+            nn.utils.clip_grads_with_norm_(self.guard.parameters, self.config.gradient_clip, self.guard.norm)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.standing.step += 1
-        self.standing.loss_sum += loss * len(batch.inputs)
-        self.progress(self.standing.step, self.total, f"epoch {epoch + 1}, loss {loss:.4g}")
+        self.standing.loss_sum += self.guard.loss * len(batch.inputs)
+        self.progress(self.standing.step, self.total, f"epoch {epoch + 1}, loss {self.guard.loss:.4g}")
 
     def _loss(self, step: int, batch: Batch) -> Tensor:
         # Dropout and its like draw from the global state, which is this step's here.
         torch.manual_seed(int(fit_stream(self.config.seed, MODEL, step).integers(2**63)))
         return mean_loss(self.loss, self.model, batch)
 
-    def _fail(self, failure: str, epoch: int, loss_of: partial[Tensor], batch: Batch) -> NoReturn:
-        self.buffers.restore()
-        samples, alone = failing_samples(loss_of, batch, self.parameters)
-        self.buffers.restore()
-        self.optimizer.zero_grad()
-        cause = f"; alone, the first of them: {alone}" if alone else ", which fail only together"
+    def _fail(self, failure: str, epoch: int, samples: list[int], alone: str | None = None) -> NoReturn:
+        cause = f", of which the first by itself: {alone}" if alone else ""
         raise TrainingError(
-            f"fit: step {self.standing.step} of {self.total} (epoch {epoch + 1}): {failure}; "
+            f"fit: step {self.standing.step + 1} of {self.total} (epoch {epoch + 1}): {failure}; "
             f"samples {samples} of the data set{cause}"
         )
 
@@ -272,6 +264,7 @@ class _Training:
         check_identity(folder, self.identity, checkpoint.identity)
         assert isinstance(self.model, Model)
         load_weights(checkpoint.path, self.model, read_model_file(checkpoint.path, checkpoint.weights)[1])
+        self.guard.keep()
         load_optimizer(checkpoint.path, self.optimizer, checkpoint.optimizer)
         self.standing, self.resumed_from = checkpoint.standing, checkpoint.standing.step
         if checkpoint.threads != torch.get_num_threads():

@@ -35,6 +35,8 @@ def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, tensors: Mappin
         shape = () if name == "step" else tuple(parameters[index].shape)
         if tuple(values.shape) != shape:
             raise DataError(f"{path}: expected optimiser tensor {key} of shape {shape}, found {tuple(values.shape)}")
+        if not torch.isfinite(values).all():
+            raise DataError(f"{path}: expected finite optimiser tensors, found NaN or Inf in {key}")
         state.setdefault(index, {})[name] = values
     if any(entry.keys() != _KEYS for entry in state.values()):
         raise DataError(f"{path}: expected {sorted(_KEYS)} of every parameter in the optimiser's tensors, found fewer")
