@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import isfinite
 
 import torch
@@ -97,7 +98,7 @@ def _times(ts: Tensor) -> tuple[float, ...]:
     if ts.ndim != 1 or len(ts) == 0 or not ts.dtype.is_floating_point:
         raise ValueError(f"ts: expected a floating tensor of shape (time,), found {ts.dtype} of {tuple(ts.shape)}")
     times = tuple(ts.detach().to(torch.float64).tolist())
-    gaps = [b - a for a, b in zip(times[:-1], times[1:], strict=True)]
+    gaps = [b - a for a, b in pairwise(times)]
     if not all(map(isfinite, times)) or not (all(g > 0 for g in gaps) or all(g < 0 for g in gaps)):
         raise ValueError(f"ts: expected finite, strictly increasing or decreasing times, found {_short(times)}")
     return times

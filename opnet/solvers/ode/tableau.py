@@ -30,7 +30,7 @@ class Tableau:
     first_same_as_last: bool = False
 
     def dense(self, theta: float) -> tuple[float, ...]:
-        """Weights of `y(t + theta h)`: the cubic Hermite interpolant of the step plus theta^2 (1-theta)^2 h sum d_i k_i.
+        """Weights of `y(t + theta h)`: the cubic Hermite interpolant plus `theta^2 (1 - theta)^2 h sum_i d_i k_i`.
 
         (Hairer, Norsett, Wanner I, section II.6; fourth order for Dormand-Prince.)
         """

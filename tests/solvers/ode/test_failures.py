@@ -69,7 +69,7 @@ def test_a_bad_element_is_named_and_the_others_are_unharmed(method, dtype, kind)
     sol = solve_ode(f, y0, ts, method, step=None if method == Dopri5() else 1 / 128, throw=False)
     assert [bool(s) for s in sol.status] == [False, True, False]
     assert sol.reached[0] == sol.reached[2] == 1
-    assert sol.reached[1] <= 0.6
+    assert sol.reached[1] <= 0.7
     exact = y0[[0, 2]] * torch.exp(-ts.to(dtype))[:, None, None]
     torch.testing.assert_close(sol.ys[:, [0, 2]], exact, rtol=8e-3 if method == Euler() else 2e-5, atol=0)
     assert not torch.isfinite(sol.ys[-1, 1]).any()
