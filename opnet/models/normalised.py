@@ -34,9 +34,8 @@ class Normalised(Model):
         targets: ChannelStatistics | Mapping[str, Any],
     ) -> None:
         super().__init__()
-        inputs = inputs if isinstance(inputs, ChannelStatistics) else ChannelStatistics(**inputs)
-        targets = targets if isinstance(targets, ChannelStatistics) else ChannelStatistics(**targets)
-        self.arguments = {"model": model, "inputs": asdict(inputs), "targets": asdict(targets)}
+        inputs, targets = _statistics(inputs), _statistics(targets)
+        self.arguments = {"model": model, "inputs": _plain(inputs), "targets": _plain(targets)}
         self.model = model
         for name, values in (
             ("input_shift", inputs.shift),
@@ -52,3 +51,14 @@ class Normalised(Model):
 
     def _wide(self, name: str, like: Tensor) -> Tensor:
         return getattr(self, name).to(like.dtype).reshape(-1, *(1,) * (like.ndim - 2))
+
+
+def _statistics(given: ChannelStatistics | Mapping[str, Any]) -> ChannelStatistics:
+    # A checkpoint's JSON knows lists alone.
+    if isinstance(given, ChannelStatistics):
+        return given
+    return ChannelStatistics(**{key: tuple(values) for key, values in given.items()})
+
+
+def _plain(statistics: ChannelStatistics) -> dict[str, list[float]]:
+    return {key: list(values) for key, values in asdict(statistics).items()}
