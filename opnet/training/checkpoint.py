@@ -190,7 +190,7 @@ def describe_checkpoint(path: str | Path) -> dict[str, Any]:
         "step": standing.step,
         "epochs": len(standing.history),
         "seconds": standing.seconds,
-        "loss": last.get("loss"),
+        "last_loss": last.get("loss"),
         **checkpoint.identity,
     }
 

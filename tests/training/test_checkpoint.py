@@ -170,7 +170,7 @@ def test_a_checkpoint_describes_itself(tmp_path):
     assert (about["step"], about["epochs"]) == (12, 4)
     assert about["model"]["class"] == "FNO"
     assert about["training"]["batch_size"] == 4
-    assert 0 < about["loss"] < 2
+    assert 0 < about["last_loss"] < 2
     with pytest.raises(DataError, match="expected checkpoints, found none"):
         load_latest(tmp_path / "nowhere")
     with pytest.raises(DataError, match="found a link, a file or nothing"):
