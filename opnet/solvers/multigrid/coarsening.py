@@ -7,7 +7,7 @@ from math import prod
 from torch import Tensor
 
 from opnet.linops.stencil import Diffusion
-from opnet.solvers.multigrid.transfer import every_second
+from opnet.solvers.multigrid.transfer import every_second, pair_mean
 from opnet.spaces.grid import Grid
 
 
@@ -44,7 +44,7 @@ def _coarse_faces(c: Tensor, axis: int, dim: int) -> Tensor:
     c = every_second(c, axis - dim, 0)
     for other in range(dim):
         if other != axis:
-            c = (every_second(c, other - dim, 0) + every_second(c, other - dim, 1)) / 2
+            c = pair_mean(c, other - dim)
     return c / 4
 
 

@@ -17,7 +17,6 @@ from opnet.solvers.linear.cg import CG
 from opnet.solvers.linear.solve import solve_linear
 from opnet.solvers.multigrid.coarsening import grid_hierarchy
 from opnet.solvers.multigrid.multigrid import LARGEST_DENSE, Multigrid
-from opnet.solvers.multigrid.transfer import prolong
 from opnet.solvers.pde.problem import Problem, Samples
 from opnet.spaces.grid import Grid
 from opnet.spaces.random_fields import GaussianField
@@ -138,18 +137,16 @@ class Darcy(Problem):
         if not estimate_error:
             return a, u, residual, torch.full_like(residual, torch.nan)
         finer = grid.resized(2 * grid.shape[0])
-        _, v, _ = self._solve(seed, indices, finer, prolong(u, finer))
+        _, v, _ = self._solve(seed, indices, finer)
         v = v.unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2)).mean((-1, -3))
         q = 2.0**-ORDER
         error = _norm(v - u) / _norm(v) / (1 + q**2 - 2 * q * ALIGNMENT) ** 0.5
         return a, u, residual, error
 
-    def _solve(
-        self, seed: int, indices: list[int], grid: Grid, x0: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _solve(self, seed: int, indices: list[int], grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
         a = self.coefficient(seed, indices, grid)
         b = torch.full_like(a, self.forcing)
-        solution = solve_linear(Diffusion(a, grid), b, SOLVER, x0=x0, rtol=self.rtol, max_iterations=100, throw=False)
+        solution = solve_linear(Diffusion(a, grid), b, SOLVER, rtol=self.rtol, max_iterations=100, throw=False)
         for index, code, residual in zip(indices, solution.status.tolist(), solution.residual.tolist(), strict=True):
             if code != Status.CONVERGED:
                 raise SolveError(
