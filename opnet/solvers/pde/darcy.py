@@ -18,6 +18,7 @@ from opnet.solvers.linear.solve import solve_linear
 from opnet.solvers.multigrid.coarsening import grid_hierarchy
 from opnet.solvers.multigrid.multigrid import LARGEST_DENSE, Multigrid
 from opnet.solvers.pde.problem import Problem, Samples
+from opnet.solvers.pde.threads import one_thread
 from opnet.spaces.grid import Grid
 from opnet.spaces.random_fields import GaussianField
 
@@ -124,9 +125,9 @@ class Darcy(Problem):
             raise ValueError("Darcy.sample: expected at least one index, found none")
         cells = grid.shape[0] * grid.shape[1] * (4 if estimate_error else 1)
         size = max(1, CELLS_AT_ONCE // cells)
-        parts = [
-            self._sample_batch(seed, indices[i : i + size], grid, estimate_error) for i in range(0, len(indices), size)
-        ]
+        batches = [indices[i : i + size] for i in range(0, len(indices), size)]
+        with one_thread(when=cells <= CELLS_AT_ONCE):
+            parts = [self._sample_batch(seed, batch, grid, estimate_error) for batch in batches]
         a, u, residual, error = (torch.cat(column) for column in zip(*parts, strict=True))
         return Samples(a.unsqueeze(1), u.unsqueeze(1), residual, error, grid)
 
