@@ -60,10 +60,19 @@ class Dataset(ABC):
     Attributes:
         domain: the `Grid` or `Graph` all samples share.
         discretisation_error: relative L2 error of each target as the data set estimates it; None where unknown.
+        residual: relative algebraic residual of each target as its solver left it; None where unknown.
     """
 
     domain: Domain
     discretisation_error: Tensor | None = None
+    residual: Tensor | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """The domain of a data set on a grid; `ValueError` for one on a graph."""
+        if not isinstance(self.domain, Grid):
+            raise ValueError(f"expected a data set on a grid, found one on a {type(self.domain).__name__}")
+        return self.domain
 
     @abstractmethod
     def __len__(self) -> int: ...

@@ -1,0 +1,17 @@
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Other people's data that tests read: OPNET_SHARED, else `../shared` beside the clone."""
+    clone = Path(__file__).resolve().parents[1]
+    path = Path(os.environ.get("OPNET_SHARED") or clone.parent / "shared")
+    if (path / "data").is_dir():
+        return path
+    reason = "needs shared data: set OPNET_SHARED, or put a folder `shared` beside the clone"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -1,0 +1,183 @@
+import fcntl
+import os
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from analytic_problem import SinePoisson
+from fault_injection import fingerprint, run_in_fork
+from killed_generation import RECIPE, count_calls, faults_after_kill, generate_and_report, kill_at_call
+
+from opnet.core.errors import DataError, SolveError
+from opnet.data.generate import generate
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store") / "reference"
+    generate(RECIPE, folder)
+    return folder
+
+
+def test_a_store_holds_what_the_problem_solves(reference):
+    store = generate(RECIPE, reference)
+    assert store.complete
+    entry = store.manifest.shards_of("train", 16)[1]
+    expected = RECIPE.problem.sample(0, range(4, 8), 16)
+    fields = {name: np.empty((4, 1, 16), "f4") for name in ("inputs", "targets")}
+    store.shard(entry).read_into(range(4), range(4), fields)
+    assert np.array_equal(fields["inputs"], expected.inputs.float().numpy())
+    assert np.array_equal(fields["targets"], expected.targets.float().numpy())
+    assert np.array_equal(store.shard(entry).series("residual"), expected.residual.numpy())
+    assert np.array_equal(store.shard(entry).series("discretisation_error"), expected.discretisation_error.numpy())
+
+
+def test_a_finished_store_is_reused_untouched(reference):
+    before = {path: path.stat().st_mtime_ns for path in reference.rglob("*")}
+    calls = []
+    generate(RECIPE, reference, progress=lambda *arguments: calls.append(arguments))
+    assert {path: path.stat().st_mtime_ns for path in reference.rglob("*")} == before
+    assert not calls
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_errors_are_estimated_for_the_share_asked(tmp_path, share):
+    store = generate(replace(RECIPE, error_share=share), tmp_path)
+    entries = store.manifest.shards_of("train", 16)
+    known = np.concatenate([np.isfinite(store.shard(entry).series("discretisation_error")) for entry in entries])
+    assert known.sum() == share * 20
+
+
+def test_interrupted_workers_leave_a_store_that_one_process_finishes_to_the_same_bytes(tmp_path, reference):
+    def interrupt(done, total, message=""):
+        if done >= 16:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(RECIPE, tmp_path, workers=2, progress=interrupt)
+    assert 0 < len(list(tmp_path.rglob("*.h5"))) < len(RECIPE.shards)
+    threads = torch.get_num_threads()
+    generate(RECIPE, tmp_path)
+    assert fingerprint(tmp_path) == fingerprint(reference)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_failing_sample_is_named_whichever_process_meets_it(tmp_path, workers):
+    recipe = replace(RECIPE, problem=SinePoisson(fails_at=9))
+    with pytest.raises(SolveError, match="sample 9") as caught:
+        generate(recipe, tmp_path, workers=workers)
+    assert caught.value.index == 9
+
+
+def test_kills_at_writing_calls(tmp_path, reference):
+    calls, chance = count_calls(tmp_path / "counted"), random.Random(0)
+    assert calls > 60
+    marks = fingerprint(reference)
+    for number in sorted(chance.sample(range(1, calls + 1), 12)):
+        outcome = kill_at_call(tmp_path / "killed", number)
+        assert outcome.signal == 9
+        assert faults_after_kill(tmp_path / "killed", outcome, marks) == [], f"killed at call {number} of {calls}"
+
+
+def test_kills_at_random_instants(tmp_path, reference):
+    marks, chance, signals = fingerprint(reference), random.Random(1), 0
+    for _ in range(8):
+        outcome = run_in_fork(
+            lambda report: generate_and_report(tmp_path / "killed", report), kill_after=chance.uniform(0, 0.15)
+        )
+        signals += outcome.signal == 9
+        assert faults_after_kill(tmp_path / "killed", outcome, marks) == []
+    assert signals
+
+
+def test_the_check_after_a_kill_can_fail(tmp_path, reference):
+    outcome = kill_at_call(tmp_path / "killed", 60)
+    assert faults_after_kill(tmp_path / "killed", outcome, {}) == [
+        "the resumed store differs from the uninterrupted one"
+    ]
+
+
+def test_another_recipes_store_is_refused_and_left_alone(tmp_path, reference):
+    other = replace(RECIPE, seed=1)
+    before = fingerprint(reference)
+    with pytest.raises(ValueError, match=f"{other.digest}, found one of {RECIPE.digest}"):
+        generate(other, reference)
+    assert fingerprint(reference) == before
+
+
+def test_other_files_are_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match=r"expected a store or an empty folder, found thesis\.tex"):
+        generate(RECIPE, tmp_path)
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_two_writers_are_refused(tmp_path):
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with pytest.raises(ValueError, match="found a process generating there"):
+        generate(RECIPE, tmp_path)
+    os.close(descriptor)
+
+
+def begin(tmp_path, shards=2):
+    """A store interrupted after some shards."""
+
+    def interrupt(done, total, message=""):
+        if done == shards * RECIPE.shard_size:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(RECIPE, tmp_path, progress=interrupt)
+
+
+def test_a_damaged_shard_stops_the_resumption(tmp_path):
+    begin(tmp_path)
+    shard = tmp_path / "shards/train-16-00001.h5"
+    content = bytearray(shard.read_bytes())
+    content[-10] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(DataError, match=r"train-16-00001\.h5: expected sha256"):
+        generate(RECIPE, tmp_path)
+
+
+def test_an_unfinished_store_of_other_versions_is_refused(tmp_path, monkeypatch):
+    begin(tmp_path)
+    monkeypatch.setattr("opnet.data.recipe.software_versions", lambda *packages: {"opnet": "9.9"})
+    with pytest.raises(ValueError, match="finish it with those versions"):
+        generate(RECIPE, tmp_path)
+
+
+def test_a_full_disk_keeps_what_was_acknowledged(tmp_path, monkeypatch, reference):
+    begin(tmp_path)
+
+    def full(descriptor, content):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space left"):
+            generate(RECIPE, tmp_path)
+    assert not list(tmp_path.rglob("*.part"))
+    generate(RECIPE, tmp_path)
+    assert fingerprint(tmp_path) == fingerprint(reference)
+
+
+class NotFinite(SinePoisson):
+    def sample(self, seed, indices, resolution, *, estimate_error=True):
+        samples = super().sample(seed, indices, resolution, estimate_error=estimate_error)
+        samples.targets[0, 0, 0] = 1e300  # Inf in float32
+        return samples
+
+
+def test_values_that_are_not_finite_never_reach_a_store(tmp_path):
+    with pytest.raises(ValueError, match=r"NotFinite\.sample: targets: expected finite values"):
+        generate(replace(RECIPE, problem=NotFinite()), tmp_path)
+
+
+def test_workers_are_at_least_one(tmp_path):
+    with pytest.raises(ValueError, match="workers: expected at least 1, found 0"):
+        generate(RECIPE, tmp_path, workers=0)
