@@ -90,7 +90,7 @@ def write_checkpoint(
     try:
         for name, content in contents.items():
             replace_file(partial / name, content)
-        os.rename(partial, final)
+        os.replace(partial, final)
     except BaseException:
         shutil.rmtree(partial)
         raise
@@ -147,7 +147,7 @@ def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
         for damaged, reason in damage:
             aside = folder / f"damaged-{damaged.name}"
             _remove(aside)
-            os.rename(damaged, aside)
+            os.replace(damaged, aside)
             notes.append(f"{reason}; set aside as {aside.name} and went on from {path.name}")
         return checkpoint, notes
     if damage:
@@ -227,5 +227,5 @@ def _remove(path: Path) -> None:
     elif path.exists():
         hidden = path.with_name(f".{path.name.lstrip('.')}.{os.getpid()}{TEMPORARY_SUFFIX}")
         if hidden != path:
-            os.rename(path, hidden)
+            os.replace(path, hidden)
         shutil.rmtree(hidden)

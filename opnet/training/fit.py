@@ -148,6 +148,7 @@ class _Training:
             self.guard.parameters, config.learning_rate, weight_decay=config.weight_decay, fused=fused or None
         )
         self.standing = Standing()
+        self.saved: tuple[int, int] | None = None
         self.resumed_from: int | None = None
         self.notes: list[str] = []
 
@@ -248,11 +249,13 @@ class _Training:
         self.standing.loss_sum = 0.0
 
     def _save(self) -> None:
-        if self.folder is None:
+        place = self.standing.step, len(self.standing.history)
+        if self.folder is None or place == self.saved:
             return
         assert isinstance(self.model, Model)
         self.standing.seconds = time.monotonic() - self.started
         write_checkpoint(self.folder, self.model, optimizer_tensors(self.optimizer), self.standing, self.identity)
+        self.saved = place
 
     def _take_up(self, folder: Path) -> None:
         checkpoint, self.notes = newest_checkpoint(folder)
@@ -267,6 +270,7 @@ class _Training:
         self.guard.keep()
         load_optimizer(checkpoint.path, self.optimizer, checkpoint.optimizer)
         self.standing, self.resumed_from = checkpoint.standing, checkpoint.standing.step
+        self.saved = self.standing.step, len(self.standing.history)
         if checkpoint.threads != torch.get_num_threads():
             self.notes.append(
                 f"{checkpoint.path.name} was written with {checkpoint.threads} threads, going on with "

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 import torch
-from training.small_training import CONFIG, data, model, weights
+from small_training import CONFIG, data, model, weights
 
 from opnet.core.errors import DataError
 from opnet.training import checkpoint

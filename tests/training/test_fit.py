@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 import torch
+from small_training import CONFIG, STEPS, data, model, weights
 from torch import nn
-from training.small_training import CONFIG, STEPS, data, model, weights
 
 from opnet.core.errors import SolveError, TrainingError
 from opnet.data.batch import ArrayDataset

@@ -2,8 +2,8 @@ import json
 
 import pytest
 import torch
+from small_training import data, model, weights
 from torch import nn
-from training.small_training import data, model, weights
 
 from opnet.core.errors import DataError
 from opnet.models.normalised import Normalised

@@ -1,5 +1,6 @@
 """Trainings that are killed end in the same bytes."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -9,13 +10,23 @@ from pathlib import Path
 
 import pytest
 import torch
-from training.small_training import CONFIG, STEPS, data, kill_at, model, weights
+from fault_injection import run_in_fork
+from killed_training import (
+    cases,
+    count_calls,
+    faults_of_resuming,
+    kill_after,
+    kill_at_call,
+    reference,
+    terminate_after,
+)
+from small_training import CONFIG, data, model, signal_at, weights
 
 from opnet.core.errors import DataError
 from opnet.training.checkpoint import load_latest, newest_checkpoint
 from opnet.training.fit import fit
 
-SCRIPT = Path(__file__).parent / "small_training.py"
+SCRIPT = Path(__file__).parents[1] / "small_training.py"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,19 +58,31 @@ def test_a_folder_changes_nothing(uninterrupted, tmp_path):
 
 
 def test_killed_again_and_again_it_ends_in_the_same_bytes(uninterrupted, tmp_path):
-    for where in ("step2", "fsync9", "step7"):
+    for step, seed in ((2, 0), (3, 5), (8, 6)):
         # Another initial seed each time: the first checkpoint holds the weights that count.
-        seed = "0" if where == "step2" else "5"
-        died = subprocess.run([sys.executable, str(SCRIPT), str(tmp_path), where, seed], timeout=60)
-        assert died.returncode == -signal.SIGKILL
-        newest_checkpoint(tmp_path)
-    assert 0 < step_in(tmp_path) < STEPS
+        died = run_in_fork(
+            lambda report, step=step, seed=seed: go_on(
+                tmp_path, seed, progress=signal_at(step, signal.SIGKILL), checkpoint_seconds=0.0
+            )
+        )
+        assert died.signal == signal.SIGKILL
+        assert step_in(tmp_path) == step - 1
     run = go_on(tmp_path)
-    assert run.resumed_from >= 6
+    assert run.resumed_from == 7
     assert weights(run.model) == weights(uninterrupted.model)
     assert [row["loss"] for row in run.history] == [row["loss"] for row in uninterrupted.history]
-    assert sorted(path.name for path in tmp_path.iterdir())[-1] == "step-00000012-epoch-0004"
+    assert [path.name for path in tmp_path.iterdir() if "epoch-0004" in path.name] == ["step-00000012-epoch-0004"]
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(("name", "in_memory"), [("fno", True), ("normalised", False)])
+def test_any_instant_will_do(name, in_memory, tmp_path):
+    case, folder = dataclasses.replace(cases()[name], in_memory=in_memory), tmp_path / "checkpoints"
+    expected = reference(case)
+    calls, seconds = count_calls(case, folder)
+    assert kill_at_call(case, folder, calls // 2) + faults_of_resuming(case, folder, expected) == []
+    assert kill_after(case, folder, seconds / 2) + faults_of_resuming(case, folder, expected) == []
+    assert terminate_after(case, folder, seconds / 2) + faults_of_resuming(case, folder, expected) == []
 
 
 @pytest.mark.parametrize("step", [1, 3, 5, 12])
@@ -67,7 +90,7 @@ def test_killed_again_and_again_it_ends_in_the_same_bytes(uninterrupted, tmp_pat
 def test_a_signal_saves_and_leaves(uninterrupted, tmp_path, number, left_by, step):
     before = signal.getsignal(number)
     with pytest.raises(left_by) as caught:
-        fit(model(), data(), config=CONFIG, folder=tmp_path, progress=kill_at(step, number))
+        fit(model(), data(), config=CONFIG, folder=tmp_path, progress=signal_at(step, number))
     assert left_by is KeyboardInterrupt or caught.value.code == 143
     assert signal.getsignal(number) is before
     assert step_in(tmp_path) == step
@@ -95,9 +118,7 @@ def test_a_signal_does_not_wait_for_validation(uninterrupted, tmp_path):
 
 
 def test_sigterm_ends_a_process_within_five_seconds(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(tmp_path), "slow", "0"], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, str(SCRIPT), str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline().strip() == "1"
     started = time.monotonic()
     process.terminate()
@@ -123,7 +144,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_note(uninterrupted, tmp_path
             data(),
             config=CONFIG,
             folder=tmp_path,
-            progress=kill_at(5, signal.SIGINT),
+            progress=signal_at(5, signal.SIGINT),
             checkpoint_seconds=0.0,
         )
     damaged = tmp_path / "step-00000005-epoch-0001" / "weights.safetensors"
@@ -164,7 +185,7 @@ def test_another_training_is_refused(tmp_path):
 
 def test_another_number_of_threads_is_noted(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        fit(model(), data(), config=CONFIG, folder=tmp_path, progress=kill_at(2, signal.SIGINT))
+        fit(model(), data(), config=CONFIG, folder=tmp_path, progress=signal_at(2, signal.SIGINT))
     torch.set_num_threads(2)
     try:
         assert "written with 1 threads, going on with 2" in go_on(tmp_path).notes[0]
