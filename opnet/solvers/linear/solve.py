@@ -44,7 +44,7 @@ def solve_linear(
     >>> A = Dense(torch.diag(torch.tensor([1.0, -1.0])))
     >>> solve_linear(A, torch.ones(2), CG())
     Traceback (most recent call last):
-    opnet.core.errors.SolveError: solve_linear with CGState: the method broke down: ...
+    opnet.core.errors.SolveError: solve_linear with CG: the method broke down: ...
     """
     rows, columns = A.shape
     if A.in_shape != A.out_shape:
@@ -61,5 +61,5 @@ def solve_linear(
     if throw:
         worst = float(solution.residual.max()) if solution.residual.numel() else 0.0
         detail = f"largest relative residual {worst:.2g}, asked {rtol:.2g}"
-        raise_for_status(f"solve_linear with {type(state).__name__}", solution.status, detail=detail)
+        raise_for_status(f"solve_linear with {type(solver).__name__}", solution.status, detail=detail)
     return solution
