@@ -8,7 +8,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
-import click
 import typer
 
 from opnet.cli import commands
@@ -30,7 +29,7 @@ RecipePath = Annotated[Path, typer.Argument(help="A recipe (TOML); examples lie 
 Out = Annotated[Path | None, typer.Option("--out", help="Folder to write to.", show_default=False)]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Overrule a key of the recipe, e.g. training.epochs=5; repeatable."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Overrule a key, e.g. training.epochs=5; repeatable."),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Overrule the recipe's seed.", show_default=False)]
 Device = Annotated[str, typer.Option("--device", help="Where to train: cpu, cuda, cuda:1, ...")]
@@ -160,13 +159,7 @@ def _exit_code(arguments: list[str]) -> int:
         return app(arguments, standalone_mode=False) or 0
     try:
         return app(arguments, standalone_mode=False) or 0
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        return EXIT_WRONG_INPUT
-    except click.ClickException as error:
-        _say(error.format_message())
-        return EXIT_WRONG_INPUT
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _say("interrupted; the same command goes on from here", prefix="")
         return EXIT_INTERRUPTED
     except (SolveError, TrainingError) as error:
@@ -180,6 +173,13 @@ def _exit_code(arguments: list[str]) -> int:
         return EXIT_FAILURE
     except ValueError as error:
         _say(str(error))
+        return EXIT_WRONG_INPUT
+    except Exception as error:
+        # Wrong words on the command line: typer may bring its own click, whose classes have no public name.
+        if not hasattr(error, "format_message"):
+            raise
+        if error.format_message():  # empty after `opnet` alone, which has printed its help
+            _say(error.format_message())
         return EXIT_WRONG_INPUT
 
 

@@ -13,7 +13,7 @@ from opnet.cli.graph_job import GraphJob
 from opnet.cli.grid_job import GridJob
 from opnet.cli.inspection import inspection
 from opnet.cli.job import Job
-from opnet.cli.recipe import Recipe, read_recipe
+from opnet.cli.recipe import read_recipe
 from opnet.cli.run_folder import RunFolder
 from opnet.core.errors import RecipeError
 from opnet.core.registry import KINDS, lookup, names
@@ -85,19 +85,26 @@ def generate_store(job: Job, console: Console, *, out: Path | None, workers: int
 
 
 def evaluate_run(
-    path: Path, console: Console, *, data: Path | None, data_format: str | None, metrics: Sequence[str], out: Path | None
+    path: Path,
+    console: Console,
+    *,
+    data: Path | None,
+    data_format: str | None,
+    metrics: Sequence[str],
+    out: Path | None,
 ) -> None:
     """Measure a run's model again, on its own test data or on other data."""
     held = path / "recipe.toml"
     if not held.exists():
         raise RecipeError(f"{path}: expected a run folder, found no recipe.toml in it")
+    folder = RunFolder(read_recipe(held), path)
     settings = [f"evaluation.metrics={list(metrics)}"] if metrics else []
     if data is not None:
         settings += ["evaluation.resolutions=[]"]
     job = open_job(held, settings, None)
     if not isinstance(job, GridJob):
         raise RecipeError(f"{path}: expected a run of an operator on grids, found one of a graph model: run its recipe")
-    records = job.measure_again(path, data, data_format, console)
+    records = job.measure_again(folder, data, data_format, console)
     if out is not None:
         meta = provenance(seed=job.recipe.seed, dataset=job.data_digest, recipe=job.recipe.digest)
         replace_file(out, results(records, meta).encode())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from opnet.cli.console import Console
 from opnet.cli.find_store import find_store
@@ -16,13 +17,15 @@ from opnet.cli.recipe import Recipe
 from opnet.cli.run_folder import RunFolder
 from opnet.core.errors import RecipeError
 from opnet.data.dataset import DataSplits, open_dataset
-from opnet.data.generate import DataRecipe, generate
-from opnet.evaluation.evaluate import Row, evaluate, mean_interval
+from opnet.data.generate import generate
+from opnet.data.recipe import DataRecipe
+from opnet.evaluation.evaluate import Row, evaluate
+from opnet.evaluation.intervals import mean_interval
 from opnet.evaluation.records import Record, record
 from opnet.evaluation.report import Report
-from opnet.models.base import Model
 from opnet.models.normalised import Normalised
 from opnet.spaces.grid import Grid
+from opnet.training.checkpoint import load_latest
 from opnet.training.fit import fit
 
 
@@ -55,7 +58,7 @@ class GridJob(Job):
             assert self.data_path is not None
             self.splits = open_dataset(self.data_path, format=self.recipe.data.format, **self.recipe.data.arguments)
             console.message(f"data: {self.recipe.data.format} files in {self.data_path}")
-            self._check_model(self.splits.train.domain)
+            self._check_model(self.splits.train.grid)
             return
         found = find_store(self.data_recipe, folder.data, self.where.parent / "data", folder.path.parent)
         if found is not None:
@@ -92,10 +95,9 @@ class GridJob(Job):
         assert self.run is not None
         return self._measure(self.run.model, console)
 
-    def _measure(self, model: Model, console: Console) -> list[Record]:
+    def _measure(self, model: nn.Module, console: Console) -> list[Record]:
         asked = self.recipe.evaluation
         resolutions = asked.resolutions or self.splits.resolutions
-        coarse = self.splits.train.domain.shape[0]
         rows: list[Row] = []
         with console.progress("evaluating") as progress:
             for i, resolution in enumerate(resolutions):
@@ -103,16 +105,15 @@ class GridJob(Job):
                 rows += evaluate(model, test, self.metrics)
                 if resolution in asked.subsample:
                     rows += evaluate(
-                        model, test, self.metrics, inference="subsample_interpolate", resolution=coarse
+                        model, test, self.metrics, inference="subsample_interpolate", resolution=self.splits.resolution
                     )
                 progress(i + 1, len(resolutions), f"resolution {resolution}")
         return [*self._model_records(rows), *self._data_records()]
 
     def measure_again(
-        self, path: Path, data: Path | None, data_format: str | None, console: Console
+        self, folder: RunFolder, data: Path | None, data_format: str | None, console: Console
     ) -> list[Record]:
-        """Records of the trained model in run folder `path`, on its own test data or on those in `data`."""
-        folder = RunFolder(self.recipe, path)
+        """Records of the model trained in `folder`, on its own test data or on those in `data`."""
         if data is not None:
             self.splits = open_dataset(data, format=data_format)
         else:
@@ -157,7 +158,7 @@ class GridJob(Job):
                 known = None if values is None else values[torch.isfinite(values)]
                 if known is not None and len(known):
                     mean, low, high = mean_interval(known)
-                    labels = {"data": self.recipe.name, "split": "test", "resolution": list(test.domain.shape)}
+                    labels = {"data": self.recipe.name, "split": "test", "resolution": list(test.grid.shape)}
                     records.append(record(name, mean, low=low, high=high, **labels))
         return records
 
@@ -165,10 +166,8 @@ class GridJob(Job):
         table = self.recipe.data
         assert table.problem is not None
         problem = self.construct(self.named("problem", table.problem, "[data] problem"), table.arguments, "data")
-        for key in ("n_train", "n_test", "train_resolution"):
-            if getattr(table, key) is None:
-                raise RecipeError(f"{self.where}: [data] {key}: expected an integer, found none")
-        assert table.n_train and table.n_test and table.train_resolution
+        if table.n_train is None or table.n_test is None or table.train_resolution is None:
+            raise RecipeError(f"{self.where}: [data]: expected n_train, n_test and train_resolution beside a problem")
         made = table.resolutions or (table.train_resolution,)
         absent = sorted(set(self.recipe.evaluation.resolutions) - set(made))
         if absent:

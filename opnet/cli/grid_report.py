@@ -16,6 +16,7 @@ from opnet.evaluation.report import Report
 from opnet.models.base import Model
 from opnet.training.fit import Run
 
+
 def summary(records: Sequence[Record]) -> list[list[Any]]:
     """The summary table: a row a metric, resolution and way of inferring, the data's error bar beside it."""
     data_error = {tuple(r["resolution"]): r["value"] for r in records if r["name"] == "discretisation_error"}
@@ -41,17 +42,18 @@ def grid_report(
 ) -> Report:
     """The page of a grid job."""
     model = run.model
+    assert isinstance(model, Model)
     train = splits.train
     report = Report(
         recipe.name,
         recipe.description
-        or f"{recipe.model.model_class} trained on {len(train)} samples at {_size(train.domain.shape)}.",
+        or f"{recipe.model.model_class} trained on {len(train)} samples at {_size(train.grid.shape)}.",
     )
     report.heading("How wrong is it?")
     report.table(header, rows)
     report.text(
         f"Means over {len(splits.test)} test samples the model never saw; intervals are for that mean. The model was "
-        f"trained at {_size(train.domain.shape)} alone: every other resolution is read with the same weights. No model "
+        f"trained at {_size(train.grid.shape)} alone: every other resolution is read with the same weights. No model "
         "can be known to be better than the data's own error."
     )
     image = draw(plot_error_against_resolution, records, recipe.evaluation.metrics[0])
@@ -77,17 +79,17 @@ def _sample_figures(report: Report, model: Model, splits: DataSplits, count: int
         return
     report.heading("What does it look like?")
     shown: set[tuple[int, ...]] = set()
-    for resolution in (splits.test.domain.shape[0], max(splits.resolutions)):
+    for resolution in (splits.resolution, max(splits.resolutions)):
         test = splits.at(resolution)
-        if test.domain.shape in shown:
+        if test.grid.shape in shown:
             continue
-        shown.add(test.domain.shape)
+        shown.add(test.grid.shape)
         batch = test.batch(range(min(count, len(test))))
         with torch.no_grad():
             predictions = predict(model, batch)
         titles = [f"test sample {i}" for i in range(len(batch.inputs))]
-        image = plot_samples(batch.inputs, batch.targets, predictions, test.domain, titles)
-        report.figure(image, f"The first test samples at {_size(test.domain.shape)}.")
+        image = plot_samples(batch.inputs, batch.targets, predictions, test.grid, titles)
+        report.figure(image, f"The first test samples at {_size(test.grid.shape)}.")
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -12,6 +12,7 @@ from opnet.cli.recipe import read_recipe
 from opnet.core.errors import DataError
 from opnet.data.describe import describe
 from opnet.evaluation.records import read_results
+from opnet.training.checkpoint import describe_checkpoint
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def inspection(path: Path, data_format: str | None = None) -> list[InspectionTab
         return _run_folder(path)
     if (path / "state.json").exists():
         return [_plain("checkpoint", describe_checkpoint(path))]
-    return [_plain(title, content) for title, content in _sections(describe(path, format=data_format))]
+    return _data(describe(path, format=data_format))
 
 
 def _run_folder(path: Path) -> list[InspectionTable]:
@@ -55,15 +56,19 @@ def _run_folder(path: Path) -> list[InspectionTable]:
 
 def _results(path: Path) -> list[InspectionTable]:
     meta, records = read_results(path)
-    labels = [key for key in dict.fromkeys(key for r in records for key in r)]
+    labels = list(dict.fromkeys(key for r in records for key in r))
     rows = [[_text(r.get(key, "")) for key in labels] for r in records]
     return [InspectionTable("results", tuple(labels), rows), _plain("made by", meta)]
 
 
-def _sections(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Top-level tables apart, everything else under the first heading."""
-    plain = {key: value for key, value in content.items() if not isinstance(value, Mapping)}
-    return [("data", plain), *((key, value) for key, value in content.items() if isinstance(value, Mapping))]
+def _data(content: Mapping[str, Any]) -> list[InspectionTable]:
+    """The splits side by side, then what the data say of themselves."""
+    splits = {k: dict(_flat(v)) for k, v in content.items() if isinstance(v, Mapping) and "samples" in v}
+    about = {k: v for k, v in content.items() if k not in (*splits, "provenance") and v not in ([], {})}
+    about |= content.get("provenance", {})
+    keys = dict.fromkeys(key for values in splits.values() for key in values)
+    rows = [[key, *(_text(values.get(key, "")) for values in splits.values())] for key in keys]
+    return [InspectionTable("splits", ("", *splits), rows), _plain("about", about)]
 
 
 def _plain(title: str, content: Mapping[str, Any]) -> InspectionTable:

@@ -16,7 +16,8 @@ from opnet.core.registry import lookup
 from opnet.evaluation.records import Record
 from opnet.evaluation.report import Report
 from opnet.models.base import Model
-from opnet.training.fit import FitConfig, Run
+from opnet.training.config import FitConfig
+from opnet.training.fit import Run
 
 
 class Job(ABC):
@@ -35,9 +36,7 @@ class Job(ABC):
 
     def __init__(self, recipe: Recipe, where: Path, *, data: Path | None = None, device: str = "cpu") -> None:
         self.recipe, self.where, self.device = recipe, where, device
-        self.config = self.construct(
-            FitConfig, recipe.training.arguments, "training", device=device, seed=recipe.seed
-        )
+        self.config = self.construct(FitConfig, recipe.training.arguments, "training", device=device, seed=recipe.seed)
         self.metrics = tuple(self.named("metric", name, "[evaluation] metrics")() for name in recipe.evaluation.metrics)
         self.loss = self.named("loss", recipe.training.loss, "[training] loss")()
         self.run: Run | None = None

@@ -60,7 +60,11 @@ def test_a_resolved_recipe_is_a_recipe_with_the_same_digest(write):
     [
         ("n_train = 8", "n_train = 0", r"recipe.toml: \[data\] n_train: expected greater than or equal to 1, found 0"),
         ("n_train = 8", 'n_train = "8"', r"\[data\] n_train: expected an integer, found '8'"),
-        ("[evaluation]", "[evaluaton]", r"evaluaton: unknown key \(did you mean 'evaluation'\?\); expected one of name"),
+        (
+            "[evaluation]",
+            "[evaluaton]",
+            r"evaluaton: unknown key \(did you mean 'evaluation'\?\); expected one of name",
+        ),
         ("metrics", "metric", r"\[evaluation\] metric: unknown key \(did you mean 'metrics'\?\)"),
         ("seed = 3", "seed = -1", "seed: expected greater than or equal to 0, found -1"),
         ('class = "FNO"', "", r"\[model\] class: expected a value, found none"),
@@ -77,7 +81,9 @@ def test_what_is_wrong_is_named(write, old, new, message):
 
 def test_a_missing_recipe_names_those_beside_it(write):
     path = write(GOOD)
-    with pytest.raises(RecipeError, match=r"quick.toml: expected a recipe, found no such file; there are .*recipe.toml"):
+    with pytest.raises(
+        RecipeError, match=r"quick.toml: expected a recipe, found no such file; there are .*recipe.toml"
+    ):
         read_recipe(path.with_name("quick.toml"))
 
 

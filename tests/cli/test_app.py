@@ -1,0 +1,250 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from opnet.cli.app import _exit_code
+
+RECIPE = """
+name = "tiny"
+[data]
+problem = "darcy"
+n_train = 8
+n_test = 3
+train_resolution = 16
+resolutions = [8, 16, 32]
+[model]
+class = "FNO"
+in_channels = 1
+out_channels = 1
+modes = [3, 3]
+width = 4
+layers = 2
+projection_width = 8
+[training]
+epochs = 2
+batch_size = 4
+validation_share = 0.25
+[evaluation]
+metrics = ["RelativeL2", "RelativeH1"]
+resolutions = [8, 16, 32]
+pictures = 1
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE)
+    return "tiny.toml"
+
+
+def opnet(*arguments):
+    return _exit_code([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def finished_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "tiny.toml").write_text(RECIPE)
+    assert opnet("run", folder / "tiny.toml", "--out", folder / "run", "--quiet") == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def finished(finished_once, recipe):
+    shutil.copytree(finished_once, "run")
+    return Path("run")
+
+
+def test_a_run_leaves_everything_it_promises(recipe, capsys):
+    assert opnet("run", recipe) == 0
+    out = capsys.readouterr()
+    report = out.out.rstrip().splitlines()[-1].removeprefix("report: ")
+    folder = Path(report).parent
+    assert folder.match("runs/tiny-*")
+    assert {p.name for p in folder.iterdir()} == {
+        "recipe.toml", "data", "checkpoints", "results.json", "report.html", "log.csv",
+    }  # fmt: skip
+    content = json.loads((folder / "results.json").read_text())
+    assert {"commit", "seed", "machine", "versions", "dataset", "recipe", "seconds"} <= content["meta"].keys()
+    names = {(r["name"], *r["resolution"]) for r in content["records"]}
+    for n in (8, 16, 32):
+        assert {("RelativeL2", n, n), ("RelativeH1", n, n), ("discretisation_error", n, n), ("residual", n, n)} <= names
+    assert "<img" in (folder / "report.html").read_text()
+    assert len((folder / "log.csv").read_text().splitlines()) == 3
+
+
+def test_a_second_run_reuses_everything_and_says_so(finished, recipe, capsys):
+    before = {p: p.stat().st_mtime_ns for p in finished.rglob("*")}
+    assert opnet("run", recipe, "--out", finished) == 0
+    out = capsys.readouterr()
+    assert "everything is finished; reusing it" in out.err
+    assert out.out.rstrip().endswith("report: run/report.html")
+    assert before == {p: p.stat().st_mtime_ns for p in finished.rglob("*")}
+
+
+def test_finished_parts_are_reused_one_by_one(finished, recipe, capsys):
+    (finished / "results.json").unlink()
+    assert opnet("run", recipe, "--out", finished) == 0
+    err = capsys.readouterr().err
+    assert "data: reusing" in err
+    assert "training: reusing" in err
+
+
+def test_json_is_the_records_and_nothing_else(finished, recipe, capsys):
+    assert opnet("run", recipe, "--out", finished, "--json", "--quiet") == 0
+    out = capsys.readouterr()
+    assert {"name", "value"} <= json.loads(out.out)[0].keys()
+    assert out.err == ""
+
+
+def test_another_recipe_does_not_take_a_folder_that_is_taken(finished, recipe, capsys):
+    assert opnet("run", recipe, "--out", finished, "--set", "training.epochs=3") == 2
+    assert "found the run of recipe" in capsys.readouterr().err
+
+
+def test_generate_makes_a_store_that_runs_share(recipe, capsys):
+    assert opnet("generate", recipe) == 0
+    store = capsys.readouterr().out.rstrip().splitlines()[-1].removeprefix("store: ")
+    assert Path(store).match("data/tiny-*")
+    assert opnet("train", recipe, "--out", "run") == 0
+    assert "data: reusing data/tiny-" in capsys.readouterr().err
+    assert not Path("run/data").exists()
+    assert opnet("inspect", store) == 0
+    assert "discretisation_error" in capsys.readouterr().out
+
+
+def test_evaluate_measures_a_trained_model_again(finished, capsys):
+    told = json.loads((finished / "results.json").read_text())["records"]
+    assert opnet("evaluate", finished, "--metric", "RelativeL2", "--json", "--quiet") == 0
+    again = json.loads(capsys.readouterr().out)
+    pick = {(r["name"], *r["resolution"]): r["value"] for r in told if r["name"] == "RelativeL2"}
+    assert {(r["name"], *r["resolution"]): r["value"] for r in again if r["name"] == "RelativeL2"} == pick
+
+
+@pytest.mark.parametrize("part", ["", "data", "results.json"])
+def test_inspect_prints_what_a_run_holds(finished, part, capsys):
+    assert opnet("inspect", finished / part) == 0
+    assert "16" in capsys.readouterr().out
+
+
+def test_inspect_prints_a_checkpoint(finished, capsys):
+    checkpoint = max((finished / "checkpoints").glob("step-*"))
+    assert opnet("inspect", checkpoint) == 0
+    assert "FNO" in capsys.readouterr().out
+
+
+def test_list_names_what_recipes_can_name(capsys):
+    assert opnet("list") == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in ("darcy", "FNO", "RelativeL2", "neuraloperator"))
+    assert opnet("list", "models") == 0
+    assert "darcy" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["run", "generate", "train", "evaluate", "inspect", "list"])
+def test_every_command_shows_an_example(command, capsys):
+    assert opnet(command, "--help") == 0
+    assert f"opnet {command}" in capsys.readouterr().out.split("Example:")[1]
+
+
+WRONG = [
+    (["training.epohcs=3"], r"tiny.toml: [training] epohcs: unknown key (did you mean 'epochs'?)"),
+    (["training.epochs=many"], "[training] epochs: expected an integer, found 'many'"),
+    (["training.loss=RelativeL3"], "[training] loss: unknown loss 'RelativeL3' (did you mean 'RelativeL2'?)"),
+    (["model.class=FN"], "[model] class: unknown model 'FN'"),
+    (["model.width=-4"], "[model] "),
+    (["model.modes=[5, 5]"], "[model] "),
+    (["data.problem=darci"], "[data] problem: unknown problem 'darci' (did you mean 'darcy'?)"),
+    (["data.a_hihg=3.0"], "[data] a_hihg: unknown key (did you mean 'a_high'?)"),
+    (["data.a_low=-1.0"], "[data] "),
+    (["data.train_resolution=250"], "(250, 250) halves only down to (125, 125)"),
+    (
+        ["evaluation.resolutions=[64]"],
+        "[evaluation] resolutions: expected some of [data] resolutions [8, 16, 32], found",
+    ),
+    (["evaluation.metrics=['L2']"], "[evaluation] metrics: unknown metric 'L2'"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), WRONG)
+def test_wrong_input_is_one_sentence_and_leaves_nothing(recipe, capsys, settings, message):
+    assert opnet("run", recipe, *(word for setting in settings for word in ("--set", setting))) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+    assert "Traceback" not in err
+    assert not Path("runs").exists()
+
+
+def test_a_missing_file_is_wrong_input(recipe, capsys):
+    assert opnet("run", "nothing.toml") == 2
+    assert "nothing.toml: expected a recipe, found no such file; there are tiny.toml" in capsys.readouterr().err
+    assert opnet("inspect", "nothing") == 2
+    assert opnet("evaluate", "nothing") == 2
+
+
+def test_a_damaged_store_is_named(finished, recipe, capsys):
+    shard = next((finished / "data").rglob("*.h5"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    (finished / "results.json").unlink()
+    assert opnet("run", recipe, "--out", finished) == 2
+    err = capsys.readouterr().err
+    assert shard.name in err
+    assert not (finished / "results.json").exists()
+
+
+def test_debug_shows_the_traceback(recipe):
+    with pytest.raises(ValueError, match="epohcs"):
+        opnet("run", recipe, "--debug", "--set", "training.epohcs=3")
+
+
+def test_an_interrupted_run_goes_on_to_the_same_weights(recipe):
+    command = [sys.executable, "-m", "opnet", "run", recipe, "--set", "training.epochs=100", "--out"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def start(out):
+        return subprocess.Popen([*command, out], stderr=subprocess.PIPE, text=True, env=environment)
+
+    assert start("whole/run").wait() == 0
+    # In folders of their own, so that no run finds another's data.
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        out = Path(f"cut{code}/run")
+        process = start(out)
+        while not (out / "checkpoints").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == code, err
+        assert "Traceback" not in err
+        assert start(out).wait() == 0
+        weights = [max(Path(run).glob("checkpoints/step-*")) / "weights.safetensors" for run in ("whole/run", out)]
+        assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run"], "Missing argument"),
+        (["run", "a.toml", "--epochs", "3"], "--epochs"),
+        (["fly"], "fly"),
+        (["run", "a.toml", "--seed", "-1"], "--seed"),
+        (["list", "dogs"], "list: expected one of problems"),
+    ],
+)
+def test_wrong_words_are_wrong_input(words, message, capsys):
+    assert opnet(*words) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert message in err
