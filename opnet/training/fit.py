@@ -143,7 +143,8 @@ class _Training:
         self.batches = TrainingBatches(dataset, config)
         model.to(device=config.device, dtype=config.dtype)
         self.guard = Guard(model)
-        fused = torch.device(config.device).type in ("cpu", "cuda")
+        device = torch.device(config.device).type
+        self.on_cuda, fused = device == "cuda", device in ("cpu", "cuda")
         self.optimizer = torch.optim.AdamW(
             self.guard.parameters, config.learning_rate, weight_decay=config.weight_decay, fused=fused or None
         )
@@ -213,8 +214,11 @@ class _Training:
         self.progress(self.standing.step, self.total, f"epoch {epoch + 1}, loss {self.guard.loss:.4g}")
 
     def _loss(self, step: int, batch: Batch) -> Tensor:
-        # Dropout and its like draw from the global state, which is this step's here.
-        torch.manual_seed(int(fit_stream(self.config.seed, MODEL, step).integers(2**63)))
+        # Dropout and its like draw from the global states, which are this step's here.
+        seed = int(fit_stream(self.config.seed, MODEL, step).integers(2**63))
+        torch.default_generator.manual_seed(seed)
+        if self.on_cuda:
+            torch.cuda.manual_seed(seed)
         return mean_loss(self.loss, self.model, batch)
 
     def _fail(self, failure: str, epoch: int, samples: list[int], alone: str | None = None) -> NoReturn:
