@@ -24,10 +24,11 @@ LARGEST_DENSE = 1024  # unknowns of a coarsest grid that cannot be halved furthe
 class Multigrid(LinearSolver):
     """Multigrid for `Diffusion`: halved cells, interpolation that knows the coefficient, averaged coarse coefficients.
 
-    A V-cycle is symmetric positive definite if `pre == post`, as conjugate gradients need; with CG it takes 7 or 8
-    iterations to 1e-8 for a coefficient jumping between 3 and 12 along random curves, from 64 x 64 to 512 x 512, and as
-    many with `dtype=torch.float32`. Jumps by 100 take 8 to 17, by 1e4 14 to 62: the coarse operators are not Galerkin
-    products. For the same reason a W-cycle may fail to be definite at such jumps (CG then reports BREAKDOWN).
+    A V-cycle is symmetric positive definite if `pre == post`, as conjugate gradients need; with CG it takes 7 to 9
+    iterations to 1e-8 for a coefficient jumping between 3 and 12 along random curves, from 64 x 64 to 1024 x 1024, and
+    as many with `dtype=torch.float32`. Up to 512 x 512 jumps by 100 take 8 to 17, jumps by 1e4 9 to 37 (to 62 with
+    float32): the coarse operators are not Galerkin products. For the same reason a W-cycle may fail to be definite at
+    such jumps, which CG reports as BREAKDOWN.
 
     U. Trottenberg, C. Oosterlee, A. Schueller, *Multigrid*, Academic Press 2001, sections 2.4 and 2.8.
 
