@@ -51,8 +51,11 @@ def solve_linear(
         raise ValueError(f"solve_linear: expected a square operator, found {rows} x {columns}")
     if not (rtol > 0 and max_iterations >= 0):
         raise ValueError(f"solve_linear: expected rtol > 0 and max_iterations >= 0, found {rtol} and {max_iterations}")
-    if torch.is_grad_enabled() and b.requires_grad:
-        raise ValueError("solve_linear: gradients through a solve are not built yet; expected a detached b")
+    # Asking the image catches every parameter an operator may hold.
+    if torch.is_grad_enabled() and A.apply(b).requires_grad:
+        raise ValueError(
+            "solve_linear: gradients through a solve are not built yet; expected A and b without requires_grad"
+        )
     with torch.no_grad():
         state = solver.setup(A) if isinstance(solver, LinearSolver) else solver
         if state.operator is not A:

@@ -105,6 +105,8 @@ def test_arguments_are_checked():
         solve_linear(A, torch.ones(3), CG(), x0=torch.ones(2))
     with pytest.raises(ValueError, match="gradients"):
         solve_linear(A, torch.ones(3, requires_grad=True), CG())
+    with pytest.raises(ValueError, match="gradients through a solve are not built yet"):
+        solve_linear(Dense(torch.eye(3).requires_grad_()), torch.ones(3), CG())
     with pytest.raises(ValueError, match="weight"):
         Jacobi(weight=2.5)
     with pytest.raises(ValueError, match="degree"):
