@@ -66,11 +66,12 @@ def test_training_learns_and_tells():
 
 
 def test_the_history_has_the_mean_over_samples_not_over_batches():
-    config = FitConfig(epochs=1, batch_size=7, learning_rate=1e-30)
+    config = FitConfig(epochs=2, batch_size=7, learning_rate=1e-30)
     start = model()
     run = fit(start, data(), config=config, loss=MSE())
     values = measure(start, data(), (MSE(),))[0]
-    assert run.history[0]["loss"] == pytest.approx(float(values.mean()), rel=1e-6)
+    for row in run.history:
+        assert row["loss"] == pytest.approx(float(values.mean()), rel=1e-6)
     assert run.best_epoch is None
 
 

@@ -79,8 +79,9 @@ def test_killed_again_and_again_it_ends_in_the_same_bytes(uninterrupted, tmp_pat
 def test_any_instant_will_do(name, in_memory, tmp_path):
     case, folder = dataclasses.replace(cases()[name], in_memory=in_memory), tmp_path / "checkpoints"
     expected = reference(case)
-    calls, seconds = count_calls(case, folder)
-    assert kill_at_call(case, folder, calls // 2) + faults_of_resuming(case, folder, expected) == []
+    always = dataclasses.replace(case, checkpoint_seconds=0.0)
+    calls, seconds = count_calls(always, folder)
+    assert kill_at_call(always, folder, calls // 2) + faults_of_resuming(case, folder, expected) == []
     assert kill_after(case, folder, seconds / 2) + faults_of_resuming(case, folder, expected) == []
     assert terminate_after(case, folder, seconds / 2) + faults_of_resuming(case, folder, expected) == []
 
