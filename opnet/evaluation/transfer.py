@@ -1,0 +1,161 @@
+"""`measure_transfer`: models trained at some sizes, evaluated at others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opnet.evaluation.convergence import by_part, colours, mean_interval
+from opnet.evaluation.plots import finish, new_figure
+from opnet.evaluation.records import Record, record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class TransferFit:
+    """`error(n1, n2) = C (n1^-rate + n2^-rate) + floor`, least squares of the logarithms.
+
+    Attributes:
+        C, rate, floor: of the law; `floor` is what training leaves, whatever the sizes.
+        misfit: root mean square of log(measured / fitted).
+    """
+
+    C: float
+    rate: float
+    floor: float
+    misfit: float
+
+    def __call__(self, n1: float, n2: float) -> float:
+        return self.C * (n1**-self.rate + n2**-self.rate) + self.floor
+
+
+@dataclass(frozen=True)
+class TransferStudy:
+    """The matrix of errors.
+
+    Attributes:
+        sizes_train, sizes_test, seeds: its axes.
+        errors: part -> (train, test, seed); the part is "" where there is but one error.
+    """
+
+    sizes_train: tuple[int, ...]
+    sizes_test: tuple[int, ...]
+    seeds: tuple[int, ...]
+    errors: dict[str, NDArray[np.float64]]
+
+    def matrix(self, part: str = "") -> NDArray[np.float64]:
+        """Errors averaged over seeds; (train, test)."""
+        return self.errors[part].mean(2)
+
+    def fit(self, part: str = "") -> TransferFit | None:
+        """The law the matrix follows; None for fewer than five entries, or an entry that is zero.
+
+        The least of the fits from several starting rates. Where the error does not depend on the sizes, C and rate mean
+        nothing, and floor says all.
+        """
+        from scipy.optimize import least_squares
+
+        matrix = self.matrix(part)
+        if matrix.size < 5 or matrix.min() <= 0:
+            return None
+        n1, n2 = np.array(self.sizes_train, float)[:, None], np.array(self.sizes_test, float)[None, :]
+        goal = np.log(matrix)
+
+        def misfit(p: NDArray[np.float64]) -> NDArray[np.float64]:
+            law = np.exp(p[0]) * (n1 ** -p[1] + n2 ** -p[1]) + np.exp(p[2])
+            return (np.log(law) - goal).ravel()
+
+        fits = []
+        for rate in (0.5, 1.0, 2.0):
+            scale = np.log(matrix.mean()) + rate * np.log(min(n1.min(), n2.min()))
+            for floor in (np.log(matrix.min()), np.log(matrix.min()) - 3):
+                bounds = ([-60.0, 0.05, -60.0], [60.0, 4.0, 60.0])
+                fits.append(least_squares(misfit, [scale, rate, floor], bounds=bounds))
+        best = min(fits, key=lambda fit: fit.cost)
+        C, rate, floor = np.exp(best.x[0]), best.x[1], np.exp(best.x[2])
+        return TransferFit(float(C), float(rate), float(floor), float(np.sqrt(np.mean(best.fun**2))))
+
+    def records(self, **labels: Any) -> list[Record]:
+        """Each entry of the matrix with its 95 % t-interval over seeds (`n` is the test size), and the fits."""
+        rows = []
+        for part, errors in self.errors.items():
+            common = {"part": part or None, **labels}
+            for n1, row in zip(self.sizes_train, errors, strict=True):
+                for n2, cell in zip(self.sizes_test, row, strict=True):
+                    low, high = mean_interval(cell, 0.0) if len(cell) > 1 else (None, None)
+                    case = f"n_train={n1}"
+                    rows.append(
+                        record("transfer_error", float(cell.mean()), low=low, high=high, n=n2, case=case, **common)
+                    )
+            fit = self.fit(part)
+            if fit is not None:
+                for name in ("C", "rate", "floor", "misfit"):
+                    rows.append(record(f"transfer_{name}", getattr(fit, name), **common))
+        return rows
+
+    def plot(self, target: Axes | str | Path, *, part: str = "", title: str = "") -> None:
+        """Error against test size, a line a training size, on matplotlib axes or into a file."""
+        if isinstance(target, (str, Path)):
+            figure, axes = new_figure()
+            self.plot(axes[0, 0], part=part, title=title)
+            figure.savefig(target)
+            return
+        errors = self.errors[part]
+        for n1, row, colour in zip(self.sizes_train, errors, colours(len(errors)), strict=True):
+            target.loglog(self.sizes_test, row.mean(1), "o-", color=colour, markersize=4, label=f"trained at n = {n1}")
+            if len(self.seeds) > 1:
+                target.fill_between(self.sizes_test, row.min(1), row.max(1), color=colour, alpha=0.15, linewidth=0)
+        target.set_xlabel("n")
+        target.set_ylabel("error")
+        target.set_title(title)
+        target.legend(frameon=False, fontsize=8)
+        finish(target)
+
+
+def measure_transfer(
+    train_at: Callable[[int, int], Any],
+    error_of: Callable[[Any, int, int], float | Mapping[str, float]],
+    sizes_train: Sequence[int],
+    sizes_test: Sequence[int],
+    seeds: Sequence[int] = range(3),
+) -> TransferStudy:
+    """Train at each of some sizes, evaluate at each of others.
+
+    Args:
+        train_at: `train_at(n, seed)` gives a trained model.
+        error_of: `error_of(model, n, seed)` gives its error at n nodes, or several by part, such as that against the
+            truth on the same graph and that against the limit.
+        sizes_train, sizes_test: distinct numbers of nodes.
+        seeds: each trains its own models.
+
+    Returns:
+        A `TransferStudy`: fixed weights and features promise at most C (n1^-r + n2^-r); training adds a floor.
+
+    Raises:
+        ValueError: for no sizes or seeds, or an error that is negative or not finite (naming size, seed and part).
+
+    >>> study = measure_transfer(
+    ...     lambda n, seed: n, lambda model, n, seed: 2 / model + 2 / n + 0.01, [10, 40], [20, 80, 320], seeds=[0]
+    ... )
+    >>> round(study.fit().rate, 3), round(study.fit().floor, 4)
+    (1.0, 0.01)
+    """
+    if not (sizes_train and sizes_test and len(seeds)):
+        raise ValueError("measure_transfer: expected sizes to train and test at, and seeds, found none")
+    cells: dict[str, list[list[list[float]]]] = {}
+    for i, n1 in enumerate(sizes_train):
+        for seed in seeds:
+            model = train_at(n1, seed)
+            for j, n2 in enumerate(sizes_test):
+                for part, error in by_part(error_of(model, n2, seed), n2, seed).items():
+                    table = cells.setdefault(part, [[[] for _ in sizes_test] for _ in sizes_train])
+                    table[i][j].append(error)
+    errors = {part: np.array(table) for part, table in cells.items()}
+    return TransferStudy(tuple(sizes_train), tuple(sizes_test), tuple(seeds), errors)
