@@ -28,10 +28,14 @@ def run_in_fork(
     work: Callable[[Callable[[Any], None]], None],
     *,
     kill_after: float | None = None,
+    kill_at: Callable[[Any], bool] = lambda report: False,
     timeout: float = 60.0,
     while_running: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Run `work(report)` in a forked child, killed by SIGKILL after `kill_after` seconds; collects what it reports."""
+    """Run `work(report)` in a forked child and collect what it reports.
+
+    It is killed by SIGKILL after `kill_after` seconds, at the first report for which `kill_at` holds, or at `timeout`.
+    """
     reader, writer = os.pipe()
     start = time.monotonic()
     child = os.fork()
@@ -54,6 +58,8 @@ def run_in_fork(
             if not block:
                 break
             received += block
+            if any(kill_at(json.loads(line)) for line in received.split(b"\n")[:-1]):
+                os.kill(child, signal.SIGKILL)
         elif time.monotonic() >= deadline:
             os.kill(child, signal.SIGKILL)
             timed_out, deadline = kill_after is None, float("inf")

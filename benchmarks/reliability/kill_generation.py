@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -23,6 +24,8 @@ from killed_generation import RECIPE, count_calls, faults_after_kill, generate_a
 
 from opnet.data.generate import generate
 from opnet.evaluation.records import record, write_results
+
+SAMPLES = sum(plan.stop - plan.start for plan in RECIPE.shards)
 
 
 def main() -> None:
@@ -45,19 +48,36 @@ def measure(folder: Path, seed: int, instants: int, instants_of_workers: int) ->
 
     at_calls = {n: faults_after_kill(out, kill_at_call(out, n), reference) for n in range(1, calls + 1)}
     records.append(_record("every_write_call", at_calls))
-    for case, workers, number in (("random_instants", 1, instants), ("two_workers", 2, instants_of_workers)):
-        start = time.monotonic()
-        run_in_fork(lambda report, w=workers: generate_and_report(folder / f"timed{w}", report, workers=w))
-        whole = time.monotonic() - start
-        after = {}
-        for _ in range(number):
-            instant = chance.uniform(0, 1.05 * whole)
-            outcome = run_in_fork(
-                lambda report, w=workers: generate_and_report(out, report, workers=w), kill_after=instant
-            )
-            after[instant] = faults_after_kill(out, outcome, reference)
-        records.append(_record(case, after))
+    whole = _seconds_whole(folder / "timed", 1)
+    instants = [chance.uniform(0, 1.05 * whole) for _ in range(instants)]
+    records.append(_killed("random_instants", 1, out, reference, [{"kill_after": instant} for instant in instants]))
+
+    # Starting workers takes most of the time: kill as soon as a random number of samples is acknowledged instead.
+    _seconds_whole(folder / "timed_workers", 2)
+    least = [chance.randrange(1, SAMPLES) for _ in range(instants_of_workers)]
+    kills = [{"kill_at": lambda done, n=n: isinstance(done, int) and done >= n} for n in least]
+    records.append(_killed("two_workers", 2, out, reference, kills))
     return records
+
+
+def _killed(case: str, workers: int, out: Path, reference: dict, kills: list[dict]) -> dict:
+    after, killed, within = {}, 0, 0
+    for number, kill in enumerate(kills):
+        outcome = run_in_fork(lambda report: generate_and_report(out, report, workers=workers), **kill)
+        killed += outcome.signal == signal.SIGKILL
+        within += any(isinstance(done, int) and 0 < done < SAMPLES for done in outcome.reports)
+        after[number] = faults_after_kill(out, outcome, reference)
+    print(f"{case}: {killed} killed before the end, {within} with samples acknowledged", file=sys.stderr)
+    return _record(case, after)
+
+
+def _seconds_whole(out: Path, workers: int) -> float:
+    """How long a generation takes that nobody kills."""
+    start = time.monotonic()
+    outcome = run_in_fork(lambda report: generate_and_report(out, report, workers=workers))
+    if outcome.reports[-1] != "done":
+        raise SystemExit(f"an uninterrupted generation with {workers} workers failed: {outcome.reports[-1]}")
+    return time.monotonic() - start
 
 
 def _record(case: str, faults: dict) -> dict:

@@ -110,6 +110,7 @@ class ArrayDataset(Dataset):
         *,
         times: Tensor | None = None,
         discretisation_error: Tensor | None = None,
+        residual: Tensor | None = None,
         parameters: dict[str, Tensor] | None = None,
     ) -> None:
         if len(inputs) != len(targets):
@@ -121,7 +122,7 @@ class ArrayDataset(Dataset):
         if isinstance(domain, Grid) and tuple(inputs.shape[2:]) != domain.shape:
             raise ValueError(f"inputs: expected (sample, channel, *{domain.shape}), found {tuple(inputs.shape)}")
         self.inputs, self.targets, self.domain, self.times = inputs, targets, domain, times
-        self.discretisation_error = discretisation_error
+        self.discretisation_error, self.residual = discretisation_error, residual
         self.parameters = parameters
 
     def __len__(self) -> int:
@@ -138,6 +139,8 @@ class Subset(Dataset):
         self.whole, self.indices, self.domain = whole, indices, whole.domain
         if whole.discretisation_error is not None:
             self.discretisation_error = whole.discretisation_error[indices]
+        if whole.residual is not None:
+            self.residual = whole.residual[indices]
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -58,7 +58,7 @@ def _describe_split(data: Dataset) -> dict[str, Any]:
     if isinstance(data.domain, Grid):
         described["grid"] = data.domain.describe()
     for name in ("residual", "discretisation_error"):
-        described[name] = quantiles(getattr(data, name, None))
+        described[name] = quantiles(getattr(data, name))
     return described
 
 

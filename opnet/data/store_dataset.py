@@ -68,7 +68,13 @@ class StoreDataset(Dataset):
     def in_memory(self) -> ArrayDataset:
         """The same samples read once and for all."""
         batch = self.all()
-        return ArrayDataset(batch.inputs, batch.targets, self.domain, discretisation_error=self.discretisation_error)
+        return ArrayDataset(
+            batch.inputs,
+            batch.targets,
+            self.domain,
+            discretisation_error=self.discretisation_error,
+            residual=self.residual,
+        )
 
     @cached_property
     def discretisation_error(self) -> Tensor:  # type: ignore[override]
@@ -76,7 +82,7 @@ class StoreDataset(Dataset):
         return self._series("discretisation_error")
 
     @cached_property
-    def residual(self) -> Tensor:
+    def residual(self) -> Tensor:  # type: ignore[override]
         """Relative algebraic residual each solution reached.  # shape: (sample,)"""
         return self._series("residual")
 
