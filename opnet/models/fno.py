@@ -43,8 +43,8 @@ class FNO(Model):
             modes and a cube.
         zero_boundary: multiply u by `prod_i 4 x_i (1 - x_i)`, for solutions that vanish on the boundary.
 
-    On "left" and "interior" nodes, the bases other than "fourier" first repeat the nearest value of `a` at the ends
-    that are left out.
+    At ends of the box that "left" and "interior" nodes leave out (not on periodic axes) the nearest value of `a` is
+    repeated first: without it the quadrature, and with it the operator, would move by half a spacing.
 
     Raises:
         ValueError: for an argument out of range; on a call, for inputs whose channels, dtype or grid do not fit, or a
@@ -109,9 +109,7 @@ class FNO(Model):
         """u for every a of the batch; without a grid, the nodes are cells of the unit box."""
         self._check_inputs(inputs)
         grid = grid or Grid(tuple(inputs.shape[2:]), nodes="cell")
-        closed = grid
-        if self.basis != "fourier":
-            inputs, closed = close_ends(inputs, grid)
+        inputs, closed = close_ends(inputs, grid)
         transform = self._transform(closed, inputs)
         x = _unit_coordinates(closed, inputs)
         features = _symmetric_features(x) if self.symmetric else x

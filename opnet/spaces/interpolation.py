@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from opnet.core.typing import Float
 from opnet.spaces.grid import Grid
 from opnet.spaces.transforms import axis_matrices, max_modes
 
-Fill = Literal["edge", "zero"]
+FILLS = ("edge", "zero")
 
 
 def sine_interpolate(
@@ -44,16 +43,18 @@ def sine_interpolate(
 
 
 def close_ends(
-    values: Float[Tensor, "batch channel *grid"], grid: Grid, fill: Fill = "edge"
+    values: Float[Tensor, "batch channel *grid"], grid: Grid, fill: str = "edge"
 ) -> tuple[Float[Tensor, "batch channel *closed"], Grid]:
     """Values on the grid with the ends that "left" and "interior" nodes leave out, and that ("vertex") grid.
 
-    The values there are 0 or those of the nearest node. Axes that miss no end, and periodic ones, stay as they are.
+    The values there are those of the nearest node ("edge") or 0 ("zero"). Axes that miss no end, and periodic ones, stay as they are.
 
     >>> close_ends(torch.ones(1, 1, 3), Grid((3,), nodes="left"), "zero")[0]
     tensor([[[1., 1., 1., 0.]]])
     """
     check_on_grid(values, grid)
+    if fill not in FILLS:
+        raise ValueError(f"fill: expected one of {', '.join(FILLS)}, found {fill!r}")
     missing = [_missing_ends(grid, axis) for axis in range(grid.dim)]
     if not any(map(sum, missing)):
         return values, grid
@@ -107,7 +108,7 @@ def _missing_ends(grid: Grid, axis: int) -> tuple[int, int]:
     return {"left": (0, 1), "interior": (1, 1)}.get(grid.nodes[axis], (0, 0))
 
 
-def _pad_axis(values: Tensor, axis: int, ends: tuple[int, int], fill: Fill) -> Tensor:
+def _pad_axis(values: Tensor, axis: int, ends: tuple[int, int], fill: str) -> Tensor:
     parts = [values]
     for end, count in enumerate(ends):
         if count:

@@ -6,14 +6,14 @@ from torch import Tensor
 
 from opnet.core.typing import Float
 from opnet.spaces.grid import Grid
-from opnet.spaces.interpolation import Fill, close_ends, open_ends
+from opnet.spaces.interpolation import close_ends, open_ends
 
 N_ELEMENTS = 8
 
 
 def dihedral(
-    field: Float[Tensor, "batch channel n n"], grid: Grid, element: int, fill: Fill = "edge"
-) -> Float[Tensor, "batch channel n n"]:
+    field: Float[Tensor, "batch channel *grid"], grid: Grid, element: int, fill: str = "edge"
+) -> Float[Tensor, "batch channel *grid"]:
     """The field g f, `(g f)(x) = f(g^-1 x)`, for a symmetry g of the square.
 
     Bits of `element`: 1 reflects the first axis, 2 the second, and then 4 swaps the axes. Element 0 is the identity.
@@ -22,7 +22,7 @@ def dihedral(
     there). On a periodic axis node n is node 0.
 
     Raises:
-        ValueError: for an element outside 0..7, or a grid that is not square or whose axes differ.
+        ValueError: for an element outside 0..7, an unknown fill, or a grid that is not square or whose axes differ.
 
     >>> grid = Grid((2, 2), nodes="cell")
     >>> dihedral(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), grid, 1)[0, 0].tolist()
