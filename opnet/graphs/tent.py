@@ -25,6 +25,9 @@ class Tent(Graphon):
         return 1.0 - (x - y).abs()  # never negative on the unit square
 
     def weighted_sum(self, x: Tensor, weights: Tensor, *, keep_diagonal: bool = True) -> LinearOperator:
+        # A small matrix is one product, cheaper than a dozen passes over short vectors.
+        if len(x) <= 256:
+            return super().weighted_sum(x, weights, keep_diagonal=keep_diagonal)
         return TentSum(x, weights, keep_diagonal=keep_diagonal)
 
     def exponents(self, n: int, *, regime: str = "weighted", keep_diagonal: bool = True) -> dict[str, Exponent]:

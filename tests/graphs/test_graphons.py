@@ -46,6 +46,19 @@ def test_points_on_breakpoints_belong_to_the_block_on_the_right():
     assert W.sign(torch.tensor([1.0, 1.0])).tolist() == [-1, -1]
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_tent_sums_are_those_of_the_matrix_in_any_order(keep):
+    generator = torch.Generator().manual_seed(0)
+    x, w, left = torch.rand(3, 40, generator=generator, dtype=torch.float64)
+    S = TentSum(x, w, left, keep_diagonal=keep)
+    matrix = 1 - (x[:, None] - x).abs()
+    expected = left[:, None] * (matrix if keep else matrix.fill_diagonal_(0)) * w
+    for found in (S.to_dense(), S.transpose().to_dense().T, S.columns(torch.eye(40).double())):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)
+    torch.testing.assert_close(S.diagonal(), expected.diag())
+    assert isinstance(graphons.tent().weighted_sum(torch.rand(300), torch.rand(300)), TentSum)
+
+
 def test_tent_sums_keep_their_digits_in_float32():
     n = 100_000
     x = (torch.arange(n, dtype=torch.float64) + 0.5) / n

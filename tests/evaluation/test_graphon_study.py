@@ -1,0 +1,94 @@
+import pytest
+import torch
+
+from opnet.evaluation.graphon_study import UntrainedGNDE, split_error, study_graphon
+from opnet.graphs.features import FourierFeature
+from opnet.graphs.graphon import EXACT
+from opnet.graphs.graphons import arithmetic_mean, checkerboard, hsbm, tent
+from opnet.graphs.limit import Panels
+from opnet.graphs.sampling import sample_graph
+from opnet.models.graphon_nde import GraphonNDE
+
+CASES = {
+    "tent": (tent(), [201, 401, 801, 1201], {}),
+    "tent, zero diagonal": (tent(), [201, 401, 801, 1201], {"keep_diagonal": False}),
+    "arithmetic mean": (arithmetic_mean(), [201, 401, 801, 1601], {}),
+    "hsbm": (hsbm(5), [225, 417, 833, 1665, 3329], {"regime": "cell"}),
+    "checkerboard": (checkerboard(10), [201, 401, 801, 1601], {"regime": "cell"}),
+    "hsbm, aligned": (hsbm(5), [224, 448, 896], {"regime": "cell"}),
+    "checkerboard, aligned": (checkerboard(10), [200, 400, 800], {"regime": "cell"}),
+}
+ORDERS = {
+    "tent": (-1, -1, -2),
+    "tent, zero diagonal": (-1, -1, -1),
+    "arithmetic mean": (-1, -1, -2),
+    "hsbm": (-1, -0.5, None),
+    "checkerboard": (-1, -0.5, None),
+    "hsbm, aligned": (-1, EXACT, -2),
+    "checkerboard, aligned": (-1, EXACT, -2),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_orders_are_those_of_theory(case):
+    W, sizes, options = CASES[case]
+    study = study_graphon(W, sizes, range(2), **options)
+    for part, expected in zip(("feature", "operator", "nodal"), ORDERS[case], strict=True):
+        assert study[part].expected == expected
+        if expected is None:
+            continue
+        assert study[part].agrees, (part, study[part].order, study[part].local_orders)
+        if expected == EXACT:
+            assert study[part].errors.max() < 1e-12
+        else:
+            assert abs(study[part].local_orders[-1] - expected) <= abs(study[part].order - expected) + 2e-3
+
+
+def test_random_graphs_follow_the_square_root():
+    study = study_graphon(tent(), [100, 200, 400], range(6), regime="random")
+    assert abs(study["operator"].order + 0.5) < 0.06
+    assert abs(study["nodal"].order + 0.5) < 0.06
+
+
+def test_parts_bound_the_total_and_are_norms_of_steps():
+    # The feature error at the start alone: the distance of a function from its own step function, by brute force.
+    W, n = arithmetic_mean(), 50
+    gnde, x0, ts = UntrainedGNDE().draw(0)
+    errors = split_error(gnde, W, n, x0, ts)
+    assert errors["total"] <= errors["feature"] + errors["operator"]
+    start = split_error(gnde, W, n, x0, ts[:1])
+    u = (torch.arange(200_000).double() + 0.5) / 200_000
+    steps = x0(sample_graph(W, n).positions)[:, (u * n).long()]
+    brute = float((steps - x0(u)).square().sum(-1).mean().sqrt())
+    assert start["feature"] == pytest.approx(brute, rel=1e-5)
+    assert start["operator"] == 0
+    assert start["nodal"] == 0
+
+
+def test_operator_error_against_a_fine_graph():
+    # Z by a graph of q n midpoints, q large: the same equation by another discretisation.
+    W, n, q = tent(), 20, 25
+    gnde, x0, ts = UntrainedGNDE(modes=3).draw(1)
+    with torch.no_grad():
+        steps = x0(sample_graph(W, n).positions)
+        edges = torch.linspace(0, 1, n * q + 1, dtype=torch.float64)
+        fine = Panels(edges, 1)
+        cell = torch.arange(n * q) // q
+        Z = GraphonNDE(gnde, W, fine)(lambda _: steps[:, cell], ts)
+        X_n = gnde(sample_graph(W, n), steps, ts)[:, :, cell]
+        brute = float((X_n - Z).square().sum(-1).mean(-1).max().sqrt())
+    assert split_error(gnde, W, n, x0, ts)["operator"] == pytest.approx(brute, rel=3e-3)
+
+
+def test_an_unresolved_reference_is_refused():
+    gnde, _, ts = UntrainedGNDE().draw(0)
+    with pytest.raises(ValueError, match="the limit is in doubt"):
+        split_error(gnde, tent(), 400, FourierFeature(0, features=2, modes=200, decay=0.0), ts)
+
+
+def test_arguments_are_checked():
+    gnde, x0, ts = UntrainedGNDE().draw(0)
+    with pytest.raises(ValueError, match="float64"):
+        split_error(gnde.float(), tent(), 20, x0, ts)
+    with pytest.raises(ValueError, match="all or none divisible by the 32 blocks"):
+        study_graphon(hsbm(5), [64, 97, 128])
