@@ -36,6 +36,16 @@ def generate(recipe: DataRecipe, out: str | Path, *, workers: int = 1, progress:
         DataError: if an acknowledged shard or the manifest is damaged.
         SolveError: if a sample cannot be solved; what was acknowledged before stays.
         OSError: for a full disk; what was acknowledged before stays.
+
+    >>> import tempfile
+    >>> from opnet.data.dataset import open_dataset
+    >>> from opnet.solvers.pde.darcy import Darcy
+    >>> recipe = DataRecipe(problem=Darcy(), n_train=3, n_test=2, train_resolution=8, test_resolutions=(16,))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = generate(recipe, folder)
+    ...     data = open_dataset(folder)
+    ...     data.train.batch([2, 0]).inputs.shape, data.resolutions, store.recipe_digest == recipe.digest
+    (torch.Size([2, 1, 8, 8]), (8, 16), True)
     """
     if workers < 1:
         raise ValueError(f"workers: expected at least 1, found {workers}")
