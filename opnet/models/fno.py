@@ -103,10 +103,11 @@ class FNO(Model):
         )
         self._transforms: dict[tuple[Grid, torch.dtype, torch.device], SpectralTransform] = {}
 
-    def forward(
-        self, inputs: Float[Tensor, "batch channel *grid"], grid: Grid | None = None
-    ) -> Float[Tensor, "batch out *grid"]:
-        """u for every a of the batch; without a grid, the nodes are cells of the unit box."""
+    def forward(self, inputs: Tensor, grid: Grid | None = None) -> Float[Tensor, "batch out *grid"]:
+        """u for every a of the batch; without a grid, the nodes are cells of the unit box.
+
+        # shape: (batch, in_channels, *grid) -> (batch, out_channels, *grid)
+        """
         self._check_inputs(inputs)
         grid = grid or Grid(tuple(inputs.shape[2:]), nodes="cell")
         inputs, closed = close_ends(inputs, grid)

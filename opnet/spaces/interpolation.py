@@ -42,12 +42,16 @@ def sine_interpolate(
     return values
 
 
-def close_ends(
-    values: Float[Tensor, "batch channel *grid"], grid: Grid, fill: str = "edge"
-) -> tuple[Float[Tensor, "batch channel *closed"], Grid]:
+def close_ends(values: Tensor, grid: Grid, fill: str = "edge") -> tuple[Tensor, Grid]:
     """Values on the grid with the ends that "left" and "interior" nodes leave out, and that ("vertex") grid.
 
-    The values there are those of the nearest node ("edge") or 0 ("zero"). Axes that miss no end, and periodic ones, stay as they are.
+    # shape: (batch, channel, *grid) -> (batch, channel, *closed)
+
+    The values there are those of the nearest node ("edge") or 0 ("zero"). Axes that miss no end, and periodic ones,
+    stay as they are.
+
+    Raises:
+        ValueError: for an unknown fill, or values that do not lie on `grid`.
 
     >>> close_ends(torch.ones(1, 1, 3), Grid((3,), nodes="left"), "zero")[0]
     tensor([[[1., 1., 1., 0.]]])
@@ -68,7 +72,7 @@ def close_ends(
     return values, closed
 
 
-def open_ends(values: Float[Tensor, "batch channel *closed"], grid: Grid) -> Float[Tensor, "batch channel *grid"]:
+def open_ends(values: Tensor, grid: Grid) -> Tensor:
     """What `close_ends` added left out again: `values` on the closed grid restricted to `grid`."""
     for axis, (low, _) in enumerate(_missing_ends(grid, axis) for axis in range(grid.dim)):
         values = values.narrow(2 + axis, low, grid.shape[axis])

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from opnet.core.typing import Float
 from opnet.spaces.grid import Grid
 from opnet.spaces.interpolation import close_ends, open_ends
 
 N_ELEMENTS = 8
 
 
-def dihedral(
-    field: Float[Tensor, "batch channel *grid"], grid: Grid, element: int, fill: str = "edge"
-) -> Float[Tensor, "batch channel *grid"]:
-    """The field g f, `(g f)(x) = f(g^-1 x)`, for a symmetry g of the square.
+def dihedral(field: Tensor, grid: Grid, element: int, fill: str = "edge") -> Tensor:
+    """The field g f, `(g f)(x) = f(g^-1 x)`, for a symmetry g of the square.  # shape: (batch, channel, n, n)
 
     Bits of `element`: 1 reflects the first axis, 2 the second, and then 4 swaps the axes. Element 0 is the identity.
     Reflections map the box onto itself: on "left" nodes i -> n - i, and the value at the missing node n is first filled
@@ -24,6 +21,7 @@ def dihedral(
     Raises:
         ValueError: for an element outside 0..7, an unknown fill, or a grid that is not square or whose axes differ.
 
+    >>> import torch
     >>> grid = Grid((2, 2), nodes="cell")
     >>> dihedral(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), grid, 1)[0, 0].tolist()
     [[3.0, 4.0], [1.0, 2.0]]
