@@ -10,6 +10,7 @@ import argparse
 import sys
 import time
 
+from opnet.evaluation.convergence import EXACT
 from opnet.evaluation.graphon_study import study_graphon
 from opnet.evaluation.records import record, write_results
 from opnet.graphs.graphons import arithmetic_mean, checkerboard, hsbm, tent
@@ -52,7 +53,7 @@ def main() -> int:
         for part, curve in study.curves.items():
             low, high = curve.interval
             found = "exact" if curve.exact else f"{curve.order:7.4f}  [{low:.4f}, {high:.4f}]"
-            theory = "" if curve.expected is None else f"theory {curve.expected:g}"
+            theory = {None: "", EXACT: "theory exact"}.get(curve.expected, f"theory {curve.expected}")
             verdict = {None: "", True: "agrees", False: "MISSED"}[curve.agrees]
             missed += curve.agrees is False
             print(f"  {part:9s} {found:34s} {theory:14s} {verdict}")

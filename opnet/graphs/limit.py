@@ -12,6 +12,7 @@ from torch import Tensor
 from opnet.graphs.graphon import Graphon
 from opnet.linops.base import LinearOperator
 from opnet.linops.composed import Sum
+from opnet.linops.sparse import CSR
 
 
 @dataclass(frozen=True)
@@ -91,56 +92,29 @@ def integral_operator(
     w = torch.zeros_like(u)
     w[: len(panels.weights)] = panels.weights
     far = W.weighted_sum(u.to(dtype), w.to(dtype))
-    return Sum(far, NearDiagonal(W, panels, u, dtype)) if W.kink else far
+    return Sum(far, near_diagonal(W, panels, u, dtype)) if W.kink else far
 
 
-class NearDiagonal(LinearOperator):
+def near_diagonal(W: Graphon, panels: Panels, u: Tensor, dtype: torch.dtype) -> CSR:
     """What Gauss quadrature misses on the panel that holds u, where W(u, .) has a kink at u.
 
     `y(u) = sum_b ( integral_panel W(u, v) l_b(v) dv - W(u, v_b) w_b ) g_b`, l_b the Lagrange polynomials of the panel's
-    nodes v_b.
+    nodes v_b: `order` entries a row.
     """
-
-    def __init__(self, W: Graphon, panels: Panels, u: Tensor, dtype: torch.dtype) -> None:
-        order, panel = panels.order, panels.panel_of(u)
-        low, high = panels.edges[panel], panels.edges[panel + 1]
-        nodes, weights = (x.reshape(-1, order)[panel] for x in (panels.nodes, panels.weights))
-        s, sigma = _gauss(order + 4)
-        exact = torch.zeros(len(u), order, dtype=torch.float64)
-        for a, b in ((low, u), (u, high)):
-            v = (0.5 * (a + b))[:, None] + (0.5 * (b - a))[:, None] * s
-            reference = (2 * v - (low + high)[:, None]) / (high - low)[:, None]
-            values = W(u[:, None], v) * sigma * (0.5 * (b - a))[:, None]
-            exact += torch.einsum("uq,uqb->ub", values, _lagrange(order, reference))
-        self.correction = (exact - W(u[:, None], nodes) * weights).to(dtype)
-        self.index = panel[:, None] * order + torch.arange(order)
-        self.in_shape = self.out_shape = (len(u),)
-        self.dtype, self.device = dtype, u.device
-
-    def apply(self, x: Tensor) -> Tensor:
-        self.check_argument(x)
-        return (self.correction * x[..., self.index]).sum(-1)
-
-    def columns(self, x: Tensor) -> Tensor:
-        return (self.correction[:, :, None] * x[..., self.index, :]).sum(-2)
-
-    def transpose(self) -> LinearOperator:
-        return _NearDiagonalTransposed(self)
-
-
-class _NearDiagonalTransposed(LinearOperator):
-    def __init__(self, operator: NearDiagonal) -> None:
-        self.operator = operator
-        self.in_shape = self.out_shape = operator.in_shape
-        self.dtype, self.device = operator.dtype, operator.device
-
-    def apply(self, x: Tensor) -> Tensor:
-        self.check_argument(x)
-        spread = (self.operator.correction * x[..., None]).flatten(-2)
-        return torch.zeros_like(x).index_add(-1, self.operator.index.flatten(), spread)
-
-    def transpose(self) -> LinearOperator:
-        return self.operator
+    order, panel = panels.order, panels.panel_of(u)
+    low, high = panels.edges[panel], panels.edges[panel + 1]
+    nodes, weights = (x.reshape(-1, order)[panel] for x in (panels.nodes, panels.weights))
+    s, sigma = _gauss(order + 4)
+    exact = torch.zeros(len(u), order, dtype=torch.float64)
+    for a, b in ((low, u), (u, high)):
+        v = (0.5 * (a + b))[:, None] + (0.5 * (b - a))[:, None] * s
+        reference = (2 * v - (low + high)[:, None]) / (high - low)[:, None]
+        values = W(u[:, None], v) * sigma * (0.5 * (b - a))[:, None]
+        exact += torch.einsum("uq,uqb->ub", values, _lagrange(order, reference))
+    missed = (exact - W(u[:, None], nodes) * weights).to(dtype)
+    columns = panel[:, None] * order + torch.arange(order)
+    start = torch.arange(len(u) + 1) * order
+    return CSR(start, columns.reshape(-1), missed.reshape(-1), (len(u), len(u)))
 
 
 def _gauss(order: int) -> tuple[Tensor, Tensor]:
