@@ -139,8 +139,8 @@ def _check_same(path: Path, own: Mapping[str, Tensor], tensors: Mapping[str, Ten
     if own.keys() != tensors.keys():
         differing = sorted(own.keys() ^ tensors.keys())
         raise DataError(f"{path}: expected the weights of the architecture, found {differing[:4]} on one side only")
-    for name, values in tensors.items():
-        expected, found = own[name], values
+    for name in own:
+        expected, found = own[name], tensors[name]
         if expected.shape != found.shape or (dtypes and expected.dtype != found.dtype):
             raise DataError(
                 f"{path}: expected {name} of shape {tuple(expected.shape)} and {expected.dtype}, "

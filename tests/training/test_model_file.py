@@ -74,7 +74,7 @@ def sealed(architecture, tensors=None, **changes):
         ({"class": "os.system"}, "unknown model 'os.system'"),
         ({"class": None}, "expected a key 'class', found none|unknown model"),
         ({"command": "rm"}, "unexpected keyword argument 'command'"),
-        ({"width": 10**7}, r"of shape \(10000000,"),
+        ({"width": 10**7}, r"of shape \(.*10000000"),
         ({"layers": 10**9}, "more than the file holds"),
         ({"layers": 2}, "on one side only"),
         ({"width": "wide"}, "."),
