@@ -8,24 +8,39 @@ from opnet.core.errors import DataError, RecipeError, SolveError, TrainingError
 from opnet.core.status import Status
 from opnet.data.batch import ArrayDataset, Batch, Dataset
 from opnet.data.dataset import DataSplits, open_dataset
+from opnet.data.describe import describe
 from opnet.data.generate import generate
+from opnet.data.graph_dynamics import ReactionDiffusion, reaction_diffusion_data
 from opnet.data.recipe import DataRecipe
 from opnet.data.store import Store
+from opnet.evaluation.convergence import ConvergenceStudy, measure_convergence
 from opnet.evaluation.evaluate import evaluate
+from opnet.evaluation.graphon_study import UntrainedGNDE, study_graphon
 from opnet.evaluation.metrics import MSE, AbsoluteL2, RelativeH1, RelativeL2
+from opnet.evaluation.transfer import TransferStudy, measure_transfer
+from opnet.graphs import graphons
 from opnet.graphs.graph import Graph
+from opnet.graphs.graphon import Graphon
+from opnet.graphs.sampling import sample_graph
 from opnet.linops.base import LinearOperator
 from opnet.linops.dense import Dense
+from opnet.linops.low_rank import LowRank
 from opnet.linops.sparse import CSR
 from opnet.linops.stencil import Diffusion
 from opnet.models.base import build_model
 from opnet.models.fno import FNO
+from opnet.models.graph_nde import GraphNDE
+from opnet.models.graphon_nde import GraphonNDE
 from opnet.models.normalised import Normalised
+from opnet.models.symmetrised import Symmetrised
 from opnet.solvers.linear.cg import CG
+from opnet.solvers.linear.relaxation import Chebyshev, Jacobi
+from opnet.solvers.linear.solution import Solution
 from opnet.solvers.linear.solve import solve_linear
 from opnet.solvers.multigrid.multigrid import Multigrid
 from opnet.solvers.pde.darcy import Darcy
 from opnet.spaces.grid import Grid
+from opnet.spaces.random_fields import GaussianField
 from opnet.training.config import FitConfig
 from opnet.training.fit import fit
 from opnet.training.model_file import load_model, save_model

@@ -24,6 +24,7 @@ from opnet.evaluation.intervals import mean_interval
 from opnet.evaluation.records import Record, record
 from opnet.evaluation.report import Report
 from opnet.models.normalised import Normalised
+from opnet.solvers.pde.problem import Problem
 from opnet.spaces.grid import Grid
 from opnet.training.checkpoint import load_latest
 from opnet.training.fit import fit
@@ -165,7 +166,13 @@ class GridJob(Job):
     def _data_recipe(self) -> DataRecipe:
         table = self.recipe.data
         assert table.problem is not None
-        problem = self.construct(self.named("problem", table.problem, "[data] problem"), table.arguments, "data")
+        problem_class = self.named("problem", table.problem, "[data] problem")
+        if not issubclass(problem_class, Problem):
+            raise RecipeError(
+                f"{self.where}: [data] problem: expected one on grids, as the model {self.recipe.model.model_class} "
+                f"is, found {table.problem!r}"
+            )
+        problem = self.construct(problem_class, table.arguments, "data")
         if table.n_train is None or table.n_test is None or table.train_resolution is None:
             raise RecipeError(f"{self.where}: [data]: expected n_train, n_test and train_resolution beside a problem")
         made = table.resolutions or (table.train_resolution,)

@@ -67,10 +67,7 @@ def grid_report(
     report.table(["", ""], [[key, str(value)] for key, value in splits.provenance.items()])
     for note in splits.notes:
         report.text(note)
-    report.heading("To make this again")
-    report.details("recipe", recipe.resolved)
-    report.details("provenance", meta)
-    report.details("records", {"records": list(records)})
+    report.reproduction(recipe.resolved, meta, records)
     return report
 
 

@@ -34,8 +34,18 @@ class _Arguments(BaseModel):
         return dict(self.model_extra or {})
 
 
+class GraphonTable(_Arguments):
+    """A graphon: its name, and its arguments as further keys."""
+
+    name: str
+
+
 class DataTable(_Arguments):
-    """`[data]`: a problem to generate (its parameters are further keys), or files of a foreign format to read."""
+    """`[data]`: a problem to generate (its parameters are further keys), or files of a foreign format to read.
+
+    On grids `train_resolution`, `resolutions`, `dtype` and `error_share` say where and how it is solved; on graphs
+    `graphon` and `regime` say how graphs are drawn, and trajectories are solved at `times`, the first the initial one.
+    """
 
     problem: str | None = None
     format: str | None = None
@@ -46,6 +56,9 @@ class DataTable(_Arguments):
     resolutions: tuple[int, ...] = ()
     dtype: Literal["float32", "float64"] = "float32"
     error_share: float = Field(1.0, ge=0, le=1)
+    graphon: GraphonTable | None = None
+    regime: str = "weighted"
+    times: tuple[float, ...] = (0.0, 1.0)
     workers: int = Field(1, ge=1)
 
 
@@ -63,6 +76,29 @@ class TrainingTable(_Arguments):
     validation_share: float = Field(0.0, ge=0, lt=1)
 
 
+class StudyTable(_Table):
+    """Graphs of several sizes drawn from a graphon."""
+
+    graphon: GraphonTable
+    regime: str = "weighted"
+    sizes: tuple[int, ...]
+
+
+class ConvergenceTable(_Table):
+    """`[evaluation.convergence]`: at what rate untrained models approach their graphon limit."""
+
+    seeds: int = Field(5, ge=1)
+    studies: tuple[StudyTable, ...] = ()
+
+
+class TransferTable(_Table):
+    """`[evaluation.transfer]`: numbers of nodes to train and to test at."""
+
+    sizes_train: tuple[int, ...] = Field(min_length=1)
+    sizes_test: tuple[int, ...] = Field(min_length=1)
+    seeds: int = Field(1, ge=1)
+
+
 class EvaluationTable(_Table):
     """`[evaluation]`: what is measured and shown."""
 
@@ -70,8 +106,8 @@ class EvaluationTable(_Table):
     resolutions: tuple[int, ...] = ()
     subsample: tuple[int, ...] = ()
     pictures: int = Field(3, ge=0, le=20)
-    convergence: dict[str, Any] | None = None
-    transfer: dict[str, Any] | None = None
+    convergence: ConvergenceTable | None = None
+    transfer: TransferTable | None = None
 
 
 class Recipe(_Table):

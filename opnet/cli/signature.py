@@ -10,7 +10,7 @@ import difflib
 import inspect
 import json
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
@@ -68,12 +68,14 @@ _EXPECTED = {
 
 def _sentence(schema: type[BaseModel], error: ValidationError) -> str:
     first = error.errors()[0]
-    *tables, key = [str(part) for part in first["loc"]] or ["recipe"]
-    place = "".join(f"[{table}] " for table in tables if table in schema.model_fields)
+    *tables, last = [str(part) for part in first["loc"]] or ["recipe"]
+    named = bool(tables) and _table_at(schema, tables[:1]) is not None
+    place = f"[{tables[0]}] " if named else ""
+    key = ".".join([*tables[named:], last])
     kind = first["type"]
     if kind == "extra_forbidden":
-        known = _known_keys(schema, tables)
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        known = list((_table_at(schema, tables) or schema).model_fields)
+        near = difflib.get_close_matches(last, known, n=1, cutoff=0.5)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         return f"{place}{key}: unknown key{hint}; expected one of {', '.join(known)}"
     if kind == "missing":
@@ -85,10 +87,20 @@ def _sentence(schema: type[BaseModel], error: ValidationError) -> str:
     return f"{place}{key}: expected {expected}, found {first['input']!r}"
 
 
-def _known_keys(schema: type[BaseModel], tables: list[str]) -> list[str]:
-    fields = schema.model_fields
-    for table in tables:
-        annotation = fields[table].annotation if table in fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            fields = annotation.model_fields
-    return list(fields)
+def _table_at(schema: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
+    """The schema of a table inside `schema`, behind optional and list annotations; None where a value stands."""
+    found: Any = schema
+    for name in path:
+        if name.isdigit():
+            continue
+        field = found.model_fields.get(name)
+        found = field and next((t for t in _types_in(field.annotation) if issubclass(t, BaseModel)), None)
+        if found is None:
+            return None
+    return found
+
+
+def _types_in(annotation: Any) -> list[type]:
+    if isinstance(annotation, type) and not get_args(annotation):
+        return [annotation]
+    return [kind for part in get_args(annotation) for kind in _types_in(part)]

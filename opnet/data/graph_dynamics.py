@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from opnet.core.registry import register
 from opnet.data.batch import ArrayDataset
 from opnet.graphs.features import FourierFeature
 from opnet.graphs.graphon import Graphon
@@ -21,6 +22,7 @@ REACTIONS = ("none", "allen_cahn")
 TRUTHS = ("graph", "limit")
 
 
+@register("problem", "reaction_diffusion")
 @dataclass(frozen=True)
 class ReactionDiffusion:
     """`u_i' = sum_j S_ij D(u_j - u_i) + R(u_i)` with S = A / (alpha n); all quantities without units.

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from opnet.data.batch import Batch
 from opnet.evaluation.records import Record
+from opnet.graphs.graph import Graph
 from opnet.spaces.grid import Grid
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def png(figure: Figure) -> str:
 def draw(plot: Callable[..., None], *arguments: Any, **options: Any) -> str:
     """One plot on a figure of its own, as a data URI."""
     figure, axes = new_figure()
-    plot(*arguments, axes=axes[0, 0], **options)
+    plot(axes[0, 0], *arguments, **options)
     return png(figure)
 
 
@@ -94,7 +96,28 @@ def _sample_1d(axes: Any, a: Any, u: Any, v: Any, grid: Grid) -> None:
     axes[1].legend(frameon=False)
 
 
-def plot_history(history: Sequence[dict[str, Any]], *, axes: Axes, label: str = "training loss") -> None:
+def plot_node_signals(batch: Batch, predictions: Tensor) -> str:
+    """A panel a sample of signals on nodes in [0, 1]: initial value, truth and prediction at the last time.
+
+    Args:
+        batch: on a `Graph` with positions.
+        predictions: (sample, time, node, feature).
+    """
+    assert isinstance(batch.domain, Graph)
+    assert batch.domain.positions is not None
+    x = batch.domain.positions.numpy()
+    figure, axes = new_figure(1, len(batch.inputs))
+    for i, axis in enumerate(axes[0]):
+        axis.plot(x, batch.inputs[i, :, 0], color="#9aa7b2", linewidth=1, label="initial value")
+        axis.plot(x, batch.targets[i, -1, :, 0], color=INK, label="truth")
+        axis.plot(x, predictions[i, -1, :, 0], color=MODEL, linestyle="--", label="prediction")
+        axis.set_xlabel("position of the node")
+        axis.legend(frameon=False)
+        finish(axis)
+    return png(figure)
+
+
+def plot_history(axes: Axes, history: Sequence[dict[str, Any]], *, label: str = "training loss") -> None:
     """Loss against epoch, logarithmic; a validation curve where there is one."""
     epochs = [row["epoch"] for row in history]
     axes.semilogy(epochs, [row["loss"] for row in history], color=MODEL, label=label)
@@ -106,7 +129,7 @@ def plot_history(history: Sequence[dict[str, Any]], *, axes: Axes, label: str = 
     finish(axes)
 
 
-def plot_error_against_resolution(records: Sequence[Record], metric: str, *, axes: Axes) -> None:
+def plot_error_against_resolution(axes: Axes, records: Sequence[Record], metric: str) -> None:
     """Error of the model at each resolution with its 95 % interval, and the data's own error beside it.
 
     Args:

@@ -56,6 +56,13 @@ class Report:
         text = content if isinstance(content, str) else json.dumps(content, indent=1)
         self._parts.append(f"<details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>")
 
+    def reproduction(self, recipe: Mapping[str, Any], meta: Mapping[str, Any], records: Sequence[Any]) -> None:
+        """What it takes to make the page's numbers again, and the numbers themselves."""
+        self.heading("To make this again")
+        self.details("recipe", recipe)
+        self.details("provenance", meta)
+        self.details("records", {"records": list(records)})
+
     def html(self) -> str:
         return (
             f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(self._title)}</title>"

@@ -25,7 +25,8 @@ def test_every_plot_draws():
     grid = Grid((8, 8), nodes="cell")
     u = torch.rand(2, 1, 8, 8)
     records = [
-        record("RelativeL2", 0.02 / n, low=0.01 / n, high=0.03 / n, resolution=[n, n], inference="native") for n in (8, 16)
+        record("RelativeL2", 0.02 / n, low=0.01 / n, high=0.03 / n, resolution=[n, n], inference="native")
+        for n in (8, 16)
     ] + [record("discretisation_error", 0.001, resolution=[n, n]) for n in (8, 16)]
     history = [{"epoch": i, "loss": 1 / i, "validation": None} for i in (1, 2)]
     images = [
