@@ -27,7 +27,7 @@ def summary(records: Sequence[Record]) -> list[list[Any]]:
         what = f"{name}, {r['case']}" if "case" in r else name
         if "n" in r:
             what += f", n = {r['n']}"
-        interval = f"[{r['low']:.3g}, {r['high']:.3g}]" if "low" in r else ""
+        interval = f"[{r['low']:.3f}, {r['high']:.3f}]" if "low" in r else ""
         theory = "" if "expected" not in r else f"{r['expected']:g}"
         if "tolerance" in r and r["name"] == "order":
             theory += f" ± {r['tolerance']:g}"

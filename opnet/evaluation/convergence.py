@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from opnet.evaluation.plots import DATA, INK, MODEL, SECOND, finish, new_figure
+from opnet.evaluation.plots import DATA, INK, MODEL, SECOND, finish, mark_sizes, new_figure
 from opnet.evaluation.records import Record, record
 
 if TYPE_CHECKING:
@@ -262,6 +262,7 @@ class ConvergenceStudy:
             return
         for curve, colour in zip(self.curves.values(), colours(len(self.curves)), strict=True):
             curve.draw(target, colour)
+        mark_sizes(target, next(iter(self.curves.values())).sizes)
         target.set_xlabel(size_name)
         target.set_ylabel("error")
         target.set_title(title)

@@ -116,7 +116,7 @@ class UntrainedGNDE:
     decay: float = 1.0
     horizon: float = 1.0
     times: int = 5
-    steps: int = 16
+    steps: int = 8
 
     def draw(self, seed: int) -> tuple[GraphNDE, FourierFeature, Tensor]:
         """Model (float64), feature and times of a seed."""

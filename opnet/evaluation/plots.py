@@ -161,6 +161,12 @@ def _errors(axes: Axes, records: Sequence[Record], colour: str, label: str, mark
     axes.errorbar(x, y, yerr=np.abs(spread.T), color=colour, marker=marker, capsize=3, label=label)
 
 
+def mark_sizes(axes: Axes, sizes: Sequence[float]) -> None:
+    """Ticks of a logarithmic x axis at the sizes that were measured, and nowhere else."""
+    axes.set_xticks(list(sizes), [f"{size:g}" for size in sizes])
+    axes.set_xticks([], minor=True)
+
+
 def finish(axes: Axes) -> None:
     """The look all plots share."""
     axes.grid(True, which="major", color="#d9dee3", linewidth=0.6)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opnet.evaluation.convergence import by_part, colours, mean_interval
-from opnet.evaluation.plots import finish, new_figure
+from opnet.evaluation.plots import finish, mark_sizes, new_figure
 from opnet.evaluation.records import Record, record
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ class TransferStudy:
             target.loglog(self.sizes_test, row.mean(1), "o-", color=colour, markersize=4, label=f"trained at n = {n1}")
             if len(self.seeds) > 1:
                 target.fill_between(self.sizes_test, row.min(1), row.max(1), color=colour, alpha=0.15, linewidth=0)
+        mark_sizes(target, self.sizes_test)
         target.set_xlabel("n")
         target.set_ylabel("error")
         target.set_title(title)
