@@ -23,7 +23,9 @@ from opnet.evaluation.evaluate import Row, evaluate
 from opnet.evaluation.intervals import mean_interval
 from opnet.evaluation.records import Record, record
 from opnet.evaluation.report import Report
+from opnet.models.base import Model
 from opnet.models.normalised import Normalised
+from opnet.models.symmetrised import Symmetrised
 from opnet.solvers.pde.problem import Problem
 from opnet.spaces.grid import Grid
 from opnet.training.checkpoint import load_latest
@@ -78,7 +80,9 @@ class GridJob(Job):
             cut = len(train) - held_out
             train, validation = train.subset(range(cut)), train.subset(range(cut, len(train)))
         torch.manual_seed(self.recipe.seed)
-        model = Normalised(self.new_model(), *train.statistics())
+        model: Model = Normalised(self.new_model(), *train.statistics())
+        if self.recipe.model.symmetrise:
+            model = Symmetrised(model)
         with console.progress("training") as progress:
             self.run = fit(
                 model,

@@ -63,7 +63,7 @@ class DataTable(_Arguments):
 
 
 class ModelTable(_Arguments):
-    """`[model]`: `class` and its arguments."""
+    """`[model]`: `class` and its arguments; `symmetrise` averages the model over the symmetries of the square."""
 
     model_class: str = Field(alias="class")
     symmetrise: bool = False
