@@ -14,7 +14,7 @@ from opnet.data.graph_dynamics import ReactionDiffusion, reaction_diffusion_data
 from opnet.data.recipe import DataRecipe
 from opnet.data.store import Store
 from opnet.evaluation.convergence import ConvergenceStudy, measure_convergence
-from opnet.evaluation.evaluate import evaluate
+from opnet.evaluation.evaluate import Row, evaluate
 from opnet.evaluation.graphon_study import UntrainedGNDE, study_graphon
 from opnet.evaluation.metrics import MSE, AbsoluteL2, RelativeH1, RelativeL2
 from opnet.evaluation.transfer import TransferStudy, measure_transfer
@@ -27,7 +27,7 @@ from opnet.linops.dense import Dense
 from opnet.linops.low_rank import LowRank
 from opnet.linops.sparse import CSR
 from opnet.linops.stencil import Diffusion
-from opnet.models.base import build_model
+from opnet.models.base import Model, build_model
 from opnet.models.fno import FNO
 from opnet.models.graph_nde import GraphNDE
 from opnet.models.graphon_nde import GraphonNDE
@@ -38,11 +38,16 @@ from opnet.solvers.linear.relaxation import Chebyshev, Jacobi
 from opnet.solvers.linear.solution import Solution
 from opnet.solvers.linear.solve import solve_linear
 from opnet.solvers.multigrid.multigrid import Multigrid
+from opnet.solvers.ode.runge_kutta import RK4, Dopri5, Euler, Midpoint
+from opnet.solvers.ode.solve import solve_ode
+from opnet.solvers.ode.stepper import Direct, ODESolution
+from opnet.solvers.ode.torchdiffeq import TorchDiffEq
 from opnet.solvers.pde.darcy import Darcy
 from opnet.spaces.grid import Grid
 from opnet.spaces.random_fields import GaussianField
+from opnet.spaces.statistics import ChannelStatistics
 from opnet.training.config import FitConfig
-from opnet.training.fit import fit
+from opnet.training.fit import Run, fit
 from opnet.training.model_file import load_model, save_model
 
 __version__ = "0.1.0"
