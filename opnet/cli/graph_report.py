@@ -50,8 +50,8 @@ def graph_report(job: GraphJob, records: Sequence[Record], meta: dict[str, Any])
             "place of the graphon; nodal: root mean square at the nodes; total: all of it. Intervals cover what seeds "
             "and what sizes that are not yet asymptotic change. Dashed lines have the theoretical slope."
         )
-        for title, study in job.convergence_studies.items():
-            report.figure(draw(study.plot, title=title), f"{title}: error against the number of nodes, a dot a seed.")
+        caption = "Error against the number of nodes, a dot a seed."
+        report.figures(*((draw(study.plot, title=title), caption) for title, study in job.convergence_studies.items()))
     report.heading("What is lost on a larger graph?")
     for part in transfer.errors:
         matrix = transfer.matrix(part).tolist()
@@ -70,20 +70,20 @@ def graph_report(job: GraphJob, records: Sequence[Record], meta: dict[str, Any])
         "to the solution on the same graph: what learning leaves. 'limit' is held to the solution on the graphon: "
         "learning and graph together. The law fitted is C (n_train^-rate + n_test^-rate) + floor."
     )
-    for part in transfer.errors:
-        report.figure(draw(transfer.plot, part=part, title=part), f"Transfer, held to the truth on: {part}.")
+    caption = "Error on graphs of n nodes, against the solution there or on the graphon."
+    report.figures(*((draw(transfer.plot, part=part, title=f"truth: {part}"), caption) for part in transfer.errors))
     largest = transfer.sizes_test[-1]
     run = job.runs[transfer.sizes_train[-1], 0]
     batch = job.examples(largest).batch(range(2))
     with torch.no_grad():
         prediction = predict(run.model, batch)
     image = plot_node_signals(batch, prediction)
-    report.figure(
-        image, f"Two test trajectories at the final time, n = {largest}: the limit's solution and the model's."
+    report.figures(
+        (image, f"Two test trajectories at the final time, n = {largest}: the limit's solution and the model's.")
     )
     report.heading("Training")
     label = f"n = {transfer.sizes_train[-1]}, seed 0"
-    report.figure(draw(plot_history, run.history, label=label), f"{recipe.training.loss} against epoch.")
+    report.figures((draw(plot_history, run.history, label=label), f"{recipe.training.loss} against epoch."))
     seconds = ", ".join(f"{part} {value:.0f} s" for part, value in meta["seconds"].items())
     report.text(f"Time spent: {seconds}.")
     report.reproduction(recipe.resolved, meta, records)

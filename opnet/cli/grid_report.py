@@ -56,11 +56,13 @@ def grid_report(
         f"trained at {_size(train.grid.shape)} alone: every other resolution is read with the same weights. No model "
         "can be known to be better than the data's own error."
     )
-    image = draw(plot_error_against_resolution, records, recipe.evaluation.metrics[0])
-    report.figure(image, "Error against resolution: the model, and the discretisation error of the data it is held to.")
+    errors = draw(plot_error_against_resolution, records, recipe.evaluation.metrics[0])
+    report.figures(
+        (errors, "Error against resolution: the model, and the discretisation error of the data it is held to."),
+        (draw(plot_history, run.history), f"Training: {recipe.training.loss} against epoch."),
+    )
     _sample_figures(report, model, splits, recipe.evaluation.pictures)
-    report.heading("Training")
-    report.figure(draw(plot_history, run.history), f"{recipe.training.loss} against epoch.")
+    report.heading("Cost")
     seconds = ", ".join(f"{part} {value:.0f} s" for part, value in meta["seconds"].items())
     report.text(f"{model.n_parameters:,} real parameters; {run.steps:,} steps. Time spent: {seconds}.")
     report.heading("Data")
@@ -86,7 +88,7 @@ def _sample_figures(report: Report, model: Model, splits: DataSplits, count: int
             predictions = predict(model, batch)
         titles = [f"test sample {i}" for i in range(len(batch.inputs))]
         image = plot_samples(batch.inputs, batch.targets, predictions, test.grid, titles)
-        report.figure(image, f"The first test samples at {_size(test.grid.shape)}.")
+        report.figures((image, f"The first test samples at {_size(test.grid.shape)}."))
 
 
 def _size(shape: Sequence[int]) -> str:

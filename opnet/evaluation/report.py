@@ -15,7 +15,8 @@ p.lead { font-size: 1.1rem; color: #3b4a58; margin-top: 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .8rem 0; }
 th, td { text-align: left; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid #d9dee3; vertical-align: top; }
 th { font-weight: 600; } td.number { text-align: right; }
-figure { margin: 1rem 0; } figure img { max-width: 100%; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 1rem; }
+figure { margin: .6rem 0; } figure img { max-width: 100%; }
 figcaption, .note { color: #56646f; font-size: .92rem; }
 details pre { background: #f4f6f8; padding: .8rem; overflow-x: auto; font-size: .85rem; }
 """
@@ -46,10 +47,13 @@ class Report:
         body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
         self._parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
-    def figure(self, image: str, caption: str) -> None:
-        """An image given as a data URI, with what it shows."""
-        text = escape(caption)
-        self._parts.append(f'<figure><img src="{image}" alt="{text}"><figcaption>{text}</figcaption></figure>')
+    def figures(self, *figures: tuple[str, str]) -> None:
+        """Images given as data URIs, each with what it shows; side by side where there is room."""
+        shown = "".join(
+            f'<figure><img src="{image}" alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
+            for image, caption in figures
+        )
+        self._parts.append(f"<div class=figures>{shown}</div>")
 
     def details(self, summary: str, content: Mapping[str, Any] | str) -> None:
         """Folded away: plain data or text."""

@@ -12,7 +12,7 @@ def test_a_report_needs_no_other_file_and_escapes_what_it_is_given():
     report = Report("<b>title</b>", "lead")
     report.heading("h & m")
     report.text("a < b")
-    report.figure("data:image/png;base64,AAAA", 'a "caption"')
+    report.figures(("data:image/png;base64,AAAA", 'a "caption"'))
     report.details("more", {"k": "<v>"})
     page = report.html()
     assert "<b>title" not in page
