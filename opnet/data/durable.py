@@ -6,10 +6,13 @@ temporary files it may leave are recognised by their suffix and removed by the n
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from opnet.core.errors import DataError
@@ -78,6 +81,24 @@ def remove_temporaries(folder: Path) -> None:
     """Remove what killed writers left in `folder`."""
     for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Hold the lock of an existing folder, which the system releases however the process ends.
+
+    Raises:
+        ValueError: if another process, or another block of this one, holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"{folder}: expected no other writer, found a process writing there") from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def open_regular(path: Path) -> io.FileIO:

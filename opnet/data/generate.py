@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from opnet.core.progress import Progress, silent
-from opnet.data.durable import commit, make_folder, remove_temporaries
+from opnet.data.durable import commit, make_folder, remove_temporaries, sole_writer
 from opnet.data.make_shard import made_shards
 from opnet.data.recipe import DataRecipe
 from opnet.data.store import MANIFEST, Store
@@ -32,7 +29,7 @@ def generate(recipe: DataRecipe, out: str | Path, *, workers: int = 1, progress:
 
     Raises:
         ValueError: if `out` holds another recipe's store, one begun with other software versions, or other files, or
-            if another process is generating there.
+            if another process is writing there.
         DataError: if an acknowledged shard or the manifest is damaged.
         SolveError: if a sample cannot be solved; what was acknowledged before stays.
         OSError: for a full disk; what was acknowledged before stays.
@@ -51,7 +48,7 @@ def generate(recipe: DataRecipe, out: str | Path, *, workers: int = 1, progress:
         raise ValueError(f"workers: expected at least 1, found {workers}")
     out = Path(out)
     make_folder(out)
-    with _sole_writer(out):
+    with sole_writer(out):
         store = _begin(recipe, out)
         if store.complete:
             return store
@@ -105,17 +102,3 @@ def _remove_unacknowledged(recipe: DataRecipe, out: Path, acknowledged: set[str]
     for plan in recipe.shards:
         if plan.file not in acknowledged:
             (out / plan.file).unlink(missing_ok=True)
-
-
-@contextmanager
-def _sole_writer(out: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system releases however the process ends."""
-    descriptor = os.open(out, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"{out}: expected no other writer, found a process generating there") from error
-        yield
-    finally:
-        os.close(descriptor)

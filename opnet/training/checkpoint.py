@@ -15,6 +15,8 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ import torch
 from torch import Tensor
 
 from opnet.core.errors import DataError
-from opnet.data.durable import TEMPORARY_SUFFIX, make_folder, replace_file, sync_folder
+from opnet.data.durable import TEMPORARY_SUFFIX, make_folder, replace_file, sole_writer, sync_folder
 from opnet.models.base import Model
 from opnet.training.model_file import load_model, model_bytes, read_bytes, read_json, read_tensors, tensor_bytes
 from opnet.training.seal import BLANK, check_seal, seal
@@ -155,17 +157,21 @@ def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     return None, []
 
 
-def prepare_folder(folder: Path) -> None:
-    """Create the folder of a training's checkpoints, without what killed writers left there.
+@contextmanager
+def checkpoint_folder(folder: Path) -> Iterator[None]:
+    """The folder of a training's checkpoints, created, without what killed writers left, and locked for this block.
 
     Raises:
         DataError: if it is a link or a file.
+        ValueError: if another process is training there.
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise DataError(f"{folder}: expected a folder for checkpoints, found a link or file")
     make_folder(folder)
-    for path in folder.glob(f".*step-*{TEMPORARY_SUFFIX}"):
-        _remove(path)
+    with sole_writer(folder):
+        for path in folder.glob(f".*step-*{TEMPORARY_SUFFIX}"):
+            _remove(path)
+        yield
 
 
 def load_latest(folder: str | Path) -> Model:

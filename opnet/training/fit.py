@@ -18,7 +18,7 @@ from opnet.evaluation.evaluate import measure
 from opnet.evaluation.metrics import Metric, RelativeL2
 from opnet.models.base import Model
 from opnet.training.batches import MODEL, TrainingBatches, fit_stream
-from opnet.training.checkpoint import Standing, newest_checkpoint, prepare_folder, write_checkpoint
+from opnet.training.checkpoint import Standing, checkpoint_folder, newest_checkpoint, write_checkpoint
 from opnet.training.config import FitConfig
 from opnet.training.guards import Guard, indices_of, largest_allowed
 from opnet.training.identity import check_identity, plain_identity
@@ -89,7 +89,8 @@ def fit(
         folder: where checkpoints stand, this training's own.
 
     Raises:
-        ValueError: for data, device or folder that do not fit; a folder holding another training says what differs.
+        ValueError: for data, device or folder that do not fit; a folder holding another training says what differs,
+            one in which another process is training is refused.
         TrainingError: naming step and samples, when a loss or gradient is not finite or too large to square. The model
             then holds the last good weights.
         DataError: when all checkpoints in `folder` are damaged.
@@ -169,11 +170,11 @@ class _Training:
             return
         assert isinstance(self.model, Model)
         self.identity = plain_identity(self.model, self.config, self.loss, self.batches)
-        prepare_folder(folder)
-        self._take_up(folder)
-        if not self.finished:
-            with interrupts:
-                self._advance(interrupts, checkpoint_seconds)
+        with checkpoint_folder(folder):
+            self._take_up(folder)
+            if not self.finished:
+                with interrupts:
+                    self._advance(interrupts, checkpoint_seconds)
 
     def _advance(self, interrupts: Interrupts, checkpoint_seconds: float) -> None:
         self.started, saved = time.monotonic() - self.standing.seconds, time.monotonic()

@@ -118,7 +118,7 @@ def test_other_files_are_refused_and_left_alone(tmp_path):
 def test_two_writers_are_refused(tmp_path):
     descriptor = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    with pytest.raises(ValueError, match="found a process generating there"):
+    with pytest.raises(ValueError, match="found a process writing there"):
         generate(RECIPE, tmp_path)
     os.close(descriptor)
 

@@ -10,10 +10,10 @@ from opnet.core.errors import DataError
 from opnet.training import checkpoint
 from opnet.training.checkpoint import (
     Standing,
+    checkpoint_folder,
     describe_checkpoint,
     load_latest,
     newest_checkpoint,
-    prepare_folder,
     read_checkpoint,
     write_checkpoint,
 )
@@ -100,7 +100,8 @@ def test_dying_at_any_call_leaves_the_last_one_loadable(tmp_path, monkeypatch):
         found, notes = newest_checkpoint(folder)
         assert notes == []
         assert found.standing.step in ((3,) if survived else (2, 3))
-        prepare_folder(folder)
+        with checkpoint_folder(folder):
+            pass
         assert all(p.name.startswith("step-") for p in folder.iterdir())
     assert died > 10
 

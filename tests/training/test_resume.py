@@ -128,6 +128,20 @@ def test_sigterm_ends_a_process_within_five_seconds(tmp_path):
     assert step_in(tmp_path) in (1, 2)
 
 
+def test_two_trainings_do_not_share_a_folder(uninterrupted, tmp_path):
+    refusals = []
+
+    def another(done, total, message=""):
+        if done == 1:
+            outcome = run_in_fork(lambda report: go_on(tmp_path, seed=0))
+            refusals.extend(report["message"] for report in outcome.reports)
+
+    run = go_on(tmp_path, seed=0, progress=another)
+    assert refusals == [f"{tmp_path}: expected no other writer, found a process writing there"]
+    assert weights(run.model) == weights(uninterrupted.model)
+    assert go_on(tmp_path).finished_before  # the lock went with the training
+
+
 def test_a_finished_training_returns_at_once(uninterrupted, tmp_path):
     go_on(tmp_path, seed=0)
     steps = []
