@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from opnet.cli.console import Console
 from opnet.cli.graph_report import graph_report, summary
 from opnet.cli.job import Job, how_trained
-from opnet.cli.recipe import ConvergenceTable, GraphonTable, Recipe, TransferTable
+from opnet.cli.recipe import ConvergenceTable, GraphonTable, Recipe, StudyTable, TransferTable
 from opnet.cli.run_folder import RunFolder
 from opnet.cli.signature import check_arguments
 from opnet.core.errors import RecipeError
@@ -22,7 +23,7 @@ from opnet.data.manifest import digest_of
 from opnet.data.recipe import TEST_OFFSET
 from opnet.evaluation.convergence import ConvergenceStudy
 from opnet.evaluation.evaluate import evaluate
-from opnet.evaluation.graphon_study import study_graphon
+from opnet.evaluation.graphon_study import check_graph_sizes, study_graphon
 from opnet.evaluation.records import Record
 from opnet.evaluation.report import Report
 from opnet.evaluation.transfer import TransferStudy, measure_transfer
@@ -48,12 +49,13 @@ class GraphJob(Job):
         self.dynamics = self.construct(ReactionDiffusion, recipe.data.arguments, "data")
         if recipe.data.graphon is None or recipe.data.n_train is None or recipe.data.n_test is None:
             raise RecipeError(f"{where}: [data]: expected graphon, n_train and n_test beside a problem on graphs")
+        times = recipe.data.times
+        if len(times) < 2 or any(a >= b for a, b in pairwise(times)):
+            raise RecipeError(f"{where}: [data] times: expected two or more in ascending order, found {list(times)}")
         self.graphon = self._graphon(recipe.data.graphon, recipe.data.regime, "[data]")
         self.architecture = self.new_model()
         self.convergence = recipe.evaluation.convergence or ConvergenceTable.model_validate({})
-        self.studies = [
-            (self._graphon(t.graphon, t.regime, "[evaluation.convergence]"), t) for t in self.convergence.studies
-        ]
+        self.studies = [(self._study_graphon(t), t) for t in self.convergence.studies]
         if recipe.evaluation.transfer is None:
             raise RecipeError(f"{where}: [evaluation.transfer]: expected sizes_train and sizes_test, found none")
         self.transfer: TransferTable = recipe.evaluation.transfer
@@ -146,6 +148,14 @@ class GraphJob(Job):
             regime=table.regime,
             dtype=self.config.dtype,
         )
+
+    def _study_graphon(self, table: StudyTable) -> Graphon:
+        W = self._graphon(table.graphon, table.regime, "[evaluation.convergence]")
+        try:
+            check_graph_sizes(W, table.sizes)
+        except ValueError as error:
+            raise RecipeError(f"{self.where}: [evaluation.convergence] {W.name}: {error}") from error
+        return W
 
     def _graphon(self, table: GraphonTable, regime: str, key: str) -> Graphon:
         if regime not in REGIMES:

@@ -69,12 +69,10 @@ def measure_convergence(
     >>> measure_convergence(lambda n, seed: 1e-16, [1, 2, 3]).exact
     True
     """
-    sizes, seeds = list(sizes), list(seeds)
-    if len(set(sizes)) < 3 or len(set(sizes)) != len(sizes) or min(sizes) <= 0:
-        raise ValueError(f"sizes: expected at least three distinct positive numbers, found {sizes}")
+    check_sizes(sizes)
+    sizes, seeds = sorted(sizes), list(seeds)
     if not seeds:
         raise ValueError("seeds: expected at least one, found none")
-    sizes.sort()
     rows = [[by_part(error_at(size, seed), size, seed) for seed in seeds] for size in sizes]
     parts = list(rows[0][0])
     for row in rows:
@@ -87,6 +85,12 @@ def measure_convergence(
         theory, allowed = _of_part(expected, part), _of_part(tolerance, part)
         curves[part] = Convergence(part, tuple(sizes), tuple(seeds), errors, theory, allowed, rounding)
     return ConvergenceStudy(curves)
+
+
+def check_sizes(sizes: Sequence[float]) -> None:
+    """Raise a `ValueError` unless an order can be fitted at these sizes."""
+    if len(set(sizes)) < 3 or len(set(sizes)) != len(sizes) or min(sizes) <= 0:
+        raise ValueError(f"sizes: expected at least three distinct positive numbers, found {list(sizes)}")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from opnet.evaluation.convergence import ConvergenceStudy, measure_convergence
+from opnet.evaluation.convergence import ConvergenceStudy, check_sizes, measure_convergence
 from opnet.graphs.features import FourierFeature
 from opnet.graphs.graphon import Graphon
 from opnet.graphs.limit import Panels
@@ -127,6 +127,13 @@ class UntrainedGNDE:
         return gnde, FourierFeature(seed, features=self.features[0], modes=self.modes, decay=self.decay), ts
 
 
+def check_graph_sizes(W: Graphon, sizes: Sequence[int]) -> None:
+    """Raise a `ValueError` unless graphs of these sizes, drawn from W, show one order."""
+    check_sizes(sizes)
+    if len({n % W.blocks == 0 for n in sizes}) > 1:
+        raise ValueError(f"sizes: expected all or none divisible by the {W.blocks} blocks, found {list(sizes)}")
+
+
 def study_graphon(
     W: Graphon,
     sizes: Sequence[int],
@@ -155,8 +162,7 @@ def study_graphon(
     >>> study.exact["operator"]
     True
     """
-    if len({n % W.blocks == 0 for n in sizes}) > 1:
-        raise ValueError(f"sizes: expected all or none divisible by the {W.blocks} blocks, found {list(sizes)}")
+    check_graph_sizes(W, sizes)
     models = UntrainedGNDE() if models is None else models
 
     def error_at(n: int, seed: int) -> dict[str, float]:
