@@ -50,8 +50,11 @@ class Batch:
         )
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Batch:
-        """Inputs and targets with another device or floating dtype; the domain stays where it is."""
-        return replace(self, inputs=self.inputs.to(device, dtype), targets=self.targets.to(device, dtype))
+        """The batch on another device or in another floating dtype, with its graph; grids are nowhere."""
+        domain = self.domain.to(device, dtype) if isinstance(self.domain, Graph) else self.domain
+        return replace(
+            self, inputs=self.inputs.to(device, dtype), targets=self.targets.to(device, dtype), domain=domain
+        )
 
 
 class Dataset(ABC):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from opnet.linops.base import LinearOperator
@@ -30,6 +31,13 @@ class Graph:
             raise ValueError(f"Graph.shift: expected a square operator, found {rows} x {columns}")
         if self.positions is not None and tuple(self.positions.shape) != (rows,):
             raise ValueError(f"Graph.positions: expected shape ({rows},), found {tuple(self.positions.shape)}")
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Graph:
+        """The same graph on another device or in another floating dtype; itself where nothing changes."""
+        shift = self.shift
+        if (torch.device(device or shift.device), dtype or shift.dtype) == (shift.device, shift.dtype):
+            return self
+        return Graph(shift.to(device, dtype), None if self.positions is None else self.positions.to(device, dtype))
 
     @property
     def n(self) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from opnet.core.registry import register
 from opnet.graphs.graphon import Exponent, Graphon, lipschitz_exponents
 from opnet.linops.base import LinearOperator
 
@@ -34,6 +35,7 @@ class Tent(Graphon):
         return lipschitz_exponents(regime, keep_diagonal)
 
 
+@register("operator", "TentSum")
 class TentSum(LinearOperator):
     """`y_i = l_i sum_j (1 - |x_i - x_j|) w_j g_j` in O(n), by prefix sums.
 
@@ -83,6 +85,10 @@ class TentSum(LinearOperator):
         if self.rank_of is not None:
             y = y[..., self.rank_of, :]
         return self.left[:, None] * y.to(self.dtype)
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> TentSum:
+        x, w, left = (values.to(device, dtype) for values in (self.x, self.w, self.left))
+        return TentSum(x, w, left, keep_diagonal=self.keep_diagonal)
 
     def transpose(self) -> TentSum:
         return TentSum(self.x, self.left, self.w, keep_diagonal=self.keep_diagonal)

@@ -14,7 +14,7 @@ class LinearOperator(ABC):
 
     Leading dimensions are batch and broadcast against the operator's own `batch_shape`. Operators compose lazily:
     `A @ B`, `A + B`, `2 * A`; `A @ x` applies. Subclasses give `in_shape`, `out_shape`, `batch_shape`, `dtype`,
-    `device`, `apply` and `transpose`.
+    `device`, `apply`, `transpose` and `to`.
     """
 
     in_shape: tuple[int, ...]
@@ -30,6 +30,10 @@ class LinearOperator(ABC):
     @abstractmethod
     def transpose(self) -> LinearOperator:
         """The operator A^T with <A x, y> = <x, A^T y> in the plain dot product."""
+
+    @abstractmethod
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> LinearOperator:
+        """The same operator on another device or in another floating dtype; None leaves either as it is."""
 
     def diagonal(self) -> Tensor:
         """The diagonal of a square operator.  # shape: (*batch_shape, *in_shape)"""

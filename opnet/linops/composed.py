@@ -22,6 +22,9 @@ class Product(LinearOperator):
     def apply(self, x: Tensor) -> Tensor:
         return self.left.apply(self.right.apply(x))
 
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> LinearOperator:
+        return Product(self.left.to(device, dtype), self.right.to(device, dtype))
+
     def transpose(self) -> LinearOperator:
         return Product(self.right.transpose(), self.left.transpose())
 
@@ -43,6 +46,9 @@ class Sum(LinearOperator):
     def apply(self, x: Tensor) -> Tensor:
         return self.left.apply(x) + self.right.apply(x)
 
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> LinearOperator:
+        return Sum(self.left.to(device, dtype), self.right.to(device, dtype))
+
     def transpose(self) -> LinearOperator:
         return Sum(self.left.transpose(), self.right.transpose())
 
@@ -61,6 +67,9 @@ class Scaled(LinearOperator):
 
     def apply(self, x: Tensor) -> Tensor:
         return self.factor * self.operator.apply(x)
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> LinearOperator:
+        return Scaled(self.operator.to(device, dtype), self.factor)
 
     def transpose(self) -> LinearOperator:
         return Scaled(self.operator.transpose(), self.factor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from opnet.core.registry import register
@@ -46,6 +47,9 @@ class Dense(LinearOperator):
 
     def columns(self, x: Float[Tensor, "*batch n k"]) -> Float[Tensor, "*batch_out m k"]:
         return self.matrix @ x
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Dense:
+        return Dense(self.matrix.to(device, dtype))
 
     def transpose(self) -> Dense:
         return Dense(self.matrix.mT)

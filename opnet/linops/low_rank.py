@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from opnet.core.registry import register
 from opnet.linops.base import LinearOperator
 
 
+@register("operator", "LowRank")
 class LowRank(LinearOperator):
     """A = U V^T + diag(d), applied in O((m + n) r) operations.
 
@@ -55,6 +57,10 @@ class LowRank(LinearOperator):
         # The factors take columns as they come, which saves the base class's transposed copies.
         y = self.U @ (self.V.T @ x)
         return y if self.d is None else y + self.d[:, None] * x
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> LowRank:
+        d = None if self.d is None else self.d.to(device, dtype)
+        return LowRank(self.U.to(device, dtype), self.V.to(device, dtype), d)
 
     def transpose(self) -> LowRank:
         return LowRank(self.V, self.U, self.d)

@@ -77,6 +77,10 @@ class CSR(LinearOperator):
         product = self.matrix @ side_by_side.reshape(len(side_by_side), -1)
         return product.reshape(self.out_shape[0], *side_by_side.shape[1:]).movedim(0, -2)
 
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> CSR:
+        index = self.row_start.to(device), self.column_index.to(device)
+        return CSR(*index, self.values.to(device, dtype), self.shape)
+
     def transpose(self) -> CSR:
         m, n = self.shape
         row = torch.repeat_interleave(torch.arange(m, device=self.device), self.row_start.diff())

@@ -80,9 +80,8 @@ class Diffusion(LinearOperator):
         """Whether constants are in the kernel: no side is Dirichlet."""
         return all(side != "dirichlet" for pair in self.grid.boundary for side in pair)
 
-    def to(self, dtype: torch.dtype) -> Diffusion:
-        """The same operator in another precision."""
-        return self if dtype == self.dtype else Diffusion.from_faces([c.to(dtype) for c in self.faces], self.grid)
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Diffusion:
+        return Diffusion.from_faces([c.to(device, dtype) for c in self.faces], self.grid)
 
     def apply(self, x: Tensor) -> Tensor:
         self.check_argument(x)

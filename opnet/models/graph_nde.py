@@ -109,8 +109,12 @@ class GraphNDE(Model):
         features = self.arguments["features"][0]
         if tuple(x0.shape[1:]) != (graph.n, features):
             raise ValueError(f"x0: expected (batch, {graph.n}, {features}), found {tuple(x0.shape)}")
-        if x0.dtype != graph.shift.dtype:
-            raise ValueError(f"x0: expected {graph.shift.dtype}, the graph's dtype, found {x0.dtype}")
+        expected, found = (graph.shift.dtype, graph.shift.device), (x0.dtype, x0.device)
+        if found != expected:
+            raise ValueError(
+                f"x0: expected {expected[0]} on {expected[1]}, the graph's (see `Graph.to`), found {found[0]} on "
+                f"{found[1]}"
+            )
         return solve_ode(self.vector_field(graph), x0, ts, self.stepper, **self.solver_options).ys.transpose(0, 1)
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from opnet.core.registry import lookup, names
+from opnet.graphs.tent import TentSum
 from opnet.linops.composed import Product, Scaled, Sum
 from opnet.linops.dense import Dense
 from opnet.linops.low_rank import LowRank
@@ -33,7 +34,10 @@ OPERATORS = {
     "Dense square batched": lambda: Dense(random(3, 5, 5)),
     "CSR": lambda: sparse(7, 5),
     "CSR square": lambda: sparse(6, 6),
-    "LowRank": lambda: LowRank(random(6, 2), random(6, 2, seed=1), random(6, seed=2)),
+    "LowRank": lambda: LowRank(random(4, 2), random(6, 2, seed=1)),
+    "LowRank square, with a diagonal": lambda: LowRank(random(6, 2), random(6, 2, seed=1), random(6, seed=2)),
+    "TentSum": lambda: TentSum(random(6).sigmoid(), random(6, seed=1), random(6, seed=2)),
+    "TentSum without diagonal": lambda: TentSum(random(6).sigmoid(), random(6, seed=1), keep_diagonal=False),
     "Diffusion": lambda: diffusion((4, 6), "dirichlet"),
     "Diffusion batched, mixed sides": lambda: diffusion((4, 3), MIXED, 2),
     "Diffusion 1-D": lambda: diffusion((5,), "neumann"),
@@ -105,6 +109,22 @@ def test_columns_are_applications(A):
     x = random(2, *A.batch_shape, *A.in_shape, 3)
     expected = torch.stack([A @ x[..., j] for j in range(3)], -1)
     torch.testing.assert_close(A.columns(x), expected, rtol=1e-13, atol=1e-13)
+
+
+def test_moved_to_another_precision_it_is_the_same_operator(A):
+    moved = A.to(dtype=torch.float32)
+    assert (moved.dtype, moved.device, moved.batch_shape) == (torch.float32, A.device, A.batch_shape)
+    torch.testing.assert_close(moved.to_dense(), A.to_dense().float(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(moved.T.to_dense(), A.T.to_dense().float(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_moved_to_another_device_it_is_the_same_operator(A):
+    moved = A.to("cuda")
+    x = random(2, *A.batch_shape, *A.in_shape)
+    assert moved.device.type == (moved @ x.cuda()).device.type == "cuda"
+    torch.testing.assert_close((moved @ x.cuda()).cpu(), A @ x, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(moved.T.to_dense().cpu(), A.T.to_dense(), rtol=1e-12, atol=1e-12)
 
 
 def test_gradients(A):

@@ -22,6 +22,14 @@ def test_vector_field_is_the_double_sum(coupling, reaction):
     torch.testing.assert_close(found, expected)
 
 
+def test_a_batch_takes_its_graph_along():
+    data = reaction_diffusion_data(ReactionDiffusion(), tent(), 10, range(3), TIMES)
+    moved = data.all().to(dtype=torch.float64)
+    assert moved.domain.shift.dtype == moved.domain.positions.dtype == moved.inputs.dtype == torch.float64
+    assert data.domain.shift.dtype == torch.float32
+    assert data.all().to("cpu", torch.float32).domain is data.domain
+
+
 def test_diffusion_keeps_the_mean_and_allen_cahn_goes_to_plus_or_minus_one():
     heat = reaction_diffusion_data(ReactionDiffusion("sine"), tent(), 30, range(4), (0.0, 20.0), dtype=torch.float64)
     torch.testing.assert_close(heat.targets.mean(2), heat.inputs.mean(1, keepdim=True).expand(-1, 2, -1))

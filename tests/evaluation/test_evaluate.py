@@ -8,7 +8,7 @@ from opnet.evaluation.evaluate import evaluate, measure
 from opnet.evaluation.intervals import mean_interval
 from opnet.evaluation.metrics import MSE, RelativeL2
 from opnet.graphs.graph import Graph
-from opnet.linops.base import LinearOperator
+from opnet.linops.dense import Dense
 from opnet.spaces.grid import Grid
 from opnet.spaces.streams import stream
 
@@ -128,23 +128,13 @@ def test_a_prediction_that_is_not_finite_is_named():
 
 
 def test_trajectories_on_graphs_are_predicted_from_their_times():
-    class Identity(LinearOperator):
-        in_shape = out_shape = (4,)
-        dtype, device = torch.float32, torch.device("cpu")
-
-        def apply(self, x):
-            return x
-
-        def transpose(self):
-            return self
-
     class Still(nn.Module):
         def forward(self, graph, x0, ts):
             return x0[:, None].expand(-1, len(ts), -1, -1)
 
     start = torch.rand(3, 4, 2) + 1
     targets = start[:, None].expand(-1, 5, -1, -1) * 2
-    dataset = ArrayDataset(start, targets, Graph(Identity()), times=torch.linspace(0, 1, 5))
+    dataset = ArrayDataset(start, targets, Graph(Dense(torch.eye(4))), times=torch.linspace(0, 1, 5))
     row = evaluate(Still(), dataset)[0]
     assert row.mean == pytest.approx(0.5)
     assert row.resolution == (4,)

@@ -3,25 +3,11 @@ import torch
 
 from opnet.evaluation.metrics import MSE, AbsoluteL2, RelativeH1, RelativeL2
 from opnet.graphs.graph import Graph
-from opnet.linops.base import LinearOperator
+from opnet.linops.dense import Dense
 from opnet.spaces.grid import Grid
 
 GRID = Grid((4, 6), nodes="cell")
-
-
-class Identity(LinearOperator):
-    def __init__(self, n):
-        self.in_shape = self.out_shape = (n,)
-        self.dtype, self.device = torch.float32, torch.device("cpu")
-
-    def apply(self, x):
-        return x
-
-    def transpose(self):
-        return self
-
-
-GRAPH = Graph(Identity(5))
+GRAPH = Graph(Dense(torch.eye(5)))
 
 
 def test_relative_l2_is_the_ratio_of_norms():

@@ -84,7 +84,7 @@ def test_faces_give_the_operator_back():
     grid = Grid((4, 3), boundary=("periodic", "dirichlet"), nodes="cell")
     A = Diffusion(torch.rand(2, 4, 3, dtype=torch.float64) + 1, grid)
     torch.testing.assert_close(Diffusion.from_faces(A.faces, grid).to_dense(), A.to_dense())
-    assert A.to(torch.float32).dtype == torch.float32
+    assert A.to(dtype=torch.float32).dtype == torch.float32
     with pytest.raises(ValueError, match=r"faces\[1\]"):
         Diffusion.from_faces((A.faces[0], A.faces[0]), grid)
 

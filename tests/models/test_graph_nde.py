@@ -134,7 +134,7 @@ def test_signals_are_checked():
     graph = sample_graph(tent(), 5)
     with pytest.raises(ValueError, match=r"x0: expected \(batch, 5, 2\), found \(1, 4, 2\)"):
         model()(graph, torch.zeros(1, 4, 2).double(), TIMES)
-    with pytest.raises(ValueError, match="graph's dtype"):
+    with pytest.raises(ValueError, match=r"x0: expected torch.float64 on cpu, the graph's .* found torch.float32"):
         model()(graph, torch.zeros(1, 5, 2), TIMES)
 
 

@@ -6,7 +6,7 @@ from small_training import CONFIG, data
 
 from opnet.data.batch import ArrayDataset
 from opnet.graphs.graph import Graph
-from opnet.linops.base import LinearOperator
+from opnet.linops.dense import Dense
 from opnet.spaces.grid import Grid
 from opnet.training.batches import TrainingBatches
 
@@ -64,17 +64,8 @@ def test_the_description_tells_data_apart(monkeypatch):
 
 
 def test_graphs_are_not_turned():
-    class Identity(LinearOperator):
-        in_shape = out_shape = (4,)
-
-        def apply(self, x):
-            return x
-
-        def transpose(self):
-            return self
-
     signals = torch.rand(3, 4, 1)
-    dataset = ArrayDataset(signals, signals[:, None], Graph(Identity()), times=torch.zeros(1))
+    dataset = ArrayDataset(signals, signals[:, None], Graph(Dense(torch.eye(4))), times=torch.zeros(1))
     assert TrainingBatches(dataset, CONFIG).describe()["domain"] == {"nodes": 4}
     with pytest.raises(ValueError, match="'dihedral' expects data on a Grid, found a Graph"):
         TrainingBatches(dataset, dataclasses.replace(CONFIG, augmentation="dihedral"))

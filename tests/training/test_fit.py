@@ -10,7 +10,8 @@ from opnet.data.batch import ArrayDataset
 from opnet.evaluation.evaluate import measure
 from opnet.evaluation.metrics import MSE, RelativeH1
 from opnet.graphs.graph import Graph
-from opnet.linops.base import LinearOperator
+from opnet.linops.dense import Dense
+from opnet.models.graph_nde import GraphNDE
 from opnet.spaces.grid import Grid
 from opnet.training import batches
 from opnet.training.config import FitConfig
@@ -149,17 +150,6 @@ def test_augmentation_teaches_a_symmetric_task_nothing_wrong():
         fit(model(), data(), config=dataclasses.replace(CONFIG, augmentation="dihedral"))
 
 
-class Chain(LinearOperator):
-    in_shape = out_shape = (6,)
-    dtype, device = torch.float32, torch.device("cpu")
-
-    def apply(self, x):
-        return x.roll(1, -1)
-
-    def transpose(self):
-        raise NotImplementedError
-
-
 class Decay(nn.Module):
     """x' = -rate x on a graph, solved exactly; fails on a negative start, as a solver might."""
 
@@ -176,13 +166,22 @@ class Decay(nn.Module):
 def trajectories(x0):
     ts = torch.linspace(0, 1, 4)
     targets = torch.exp(-2 * ts)[None, :, None, None] * x0[:, None]
-    return ArrayDataset(x0, targets, Graph(Chain()), times=ts)
+    return ArrayDataset(x0, targets, Graph(Dense(torch.eye(6).roll(1, 0))), times=ts)
 
 
 def test_trajectories_on_graphs_are_fitted():
     dataset = trajectories(torch.rand(8, 6, 2) + 0.5)
     run = fit(Decay(), dataset, config=FitConfig(epochs=100, batch_size=4, learning_rate=0.1))
     assert run.model.rate.item() == pytest.approx(2.0, abs=1e-2)
+
+
+@pytest.mark.parametrize("limit", [0, 1 << 30])
+def test_a_graph_goes_where_its_data_go(limit, monkeypatch):
+    monkeypatch.setattr("opnet.training.batches.MEMORY_LIMIT", limit)
+    dataset, config = trajectories(torch.rand(4, 6, 2) + 0.5), FitConfig(epochs=1, precision="float64")
+    run = fit(GraphNDE((2, 3, 2)), dataset, config=config, validation=dataset)
+    assert run.history[0]["validation"] > 0
+    assert dataset.domain.shift.dtype == torch.float32
 
 
 def test_a_solver_that_fails_names_the_sample():

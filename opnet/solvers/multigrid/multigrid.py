@@ -87,7 +87,7 @@ class MultigridState(SolverState):
         for grid in grid_hierarchy(operator.grid, method.coarsest, LARGEST_DENSE)[1:]:
             levels.append(coarsen(levels[-1], grid))
         self.inverse = _dense_inverse(levels[-1]).to(dtype)
-        self.levels = [A.to(dtype) for A in levels]
+        self.levels = [A.to(dtype=dtype) for A in levels]
         self.smoothers = [method.smoother.setup(A) for A in self.levels[:-1]]
         self.transfers = [Transfer(A, dtype) for A in levels[:-1]]
 
