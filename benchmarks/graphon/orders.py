@@ -10,9 +10,9 @@ import argparse
 import sys
 import time
 
-from opnet.evaluation.convergence import EXACT
 from opnet.evaluation.graphon_study import study_graphon
 from opnet.evaluation.records import record, write_results
+from opnet.graphs.graphon import EXACT
 from opnet.graphs.graphons import arithmetic_mean, checkerboard, hsbm, tent
 
 ODD, QUICK_ODD = [201, 401, 801, 1601, 3201], [201, 401, 801, 1601]

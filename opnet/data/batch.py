@@ -50,11 +50,10 @@ class Batch:
         )
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Batch:
-        """The batch on another device or in another floating dtype, with its graph; grids are nowhere."""
+        """Inputs, targets and graph on another device or in another floating dtype; a grid has neither."""
         domain = self.domain.to(device, dtype) if isinstance(self.domain, Graph) else self.domain
-        return replace(
-            self, inputs=self.inputs.to(device, dtype), targets=self.targets.to(device, dtype), domain=domain
-        )
+        inputs, targets = self.inputs.to(device, dtype), self.targets.to(device, dtype)
+        return replace(self, inputs=inputs, targets=targets, domain=domain)
 
 
 class Dataset(ABC):

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from opnet.evaluation.plots import DATA, INK, MODEL, SECOND, finish, mark_sizes, new_figure
+from opnet.evaluation.intervals import t_interval, t_quantile
+from opnet.evaluation.plots import colours, error_axes
 from opnet.evaluation.records import Record, record
+from opnet.graphs.graphon import EXACT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Errors = float | Mapping[str, float]
-EXACT = float("-inf")
 
 
 def measure_convergence(
@@ -137,9 +138,9 @@ class Convergence:
         if not self._fitted.sum() >= 2:
             return nan, nan
         last = self.local_orders[-1]
-        ends = [last, last, *mean_interval(self._slopes, self._residual_error)]
+        ends = [last, last, *t_interval(self._slopes, self._residual_error)]
         if self._fitted.sum() >= 4:
-            ends += mean_interval(self._asymptotic_slopes, self._residual_error)
+            ends += t_interval(self._asymptotic_slopes, self._residual_error)
         return float(min(ends)), float(max(ends))
 
     @property
@@ -218,7 +219,7 @@ class Convergence:
         mean = y.mean(1)
         residual = mean - np.polyval(np.polyfit(x, mean, 1), x)
         spread = float(np.sqrt((residual**2).sum() / (len(x) - 2) / ((x - x.mean()) ** 2).sum()))
-        return _t_quantile(len(x) - 2) * spread
+        return t_quantile(len(x) - 2) * spread
 
 
 @dataclass(frozen=True)
@@ -259,19 +260,10 @@ class ConvergenceStudy:
 
     def plot(self, target: Axes | str | Path, *, size_name: str = "n", title: str = "") -> None:
         """Draw on matplotlib axes, or into a file of the format its ending says."""
-        if isinstance(target, (str, Path)):
-            figure, axes = new_figure()
-            self.plot(axes[0, 0], size_name=size_name, title=title)
-            figure.savefig(target)
-            return
-        for curve, colour in zip(self.curves.values(), colours(len(self.curves)), strict=True):
-            curve.draw(target, colour)
-        mark_sizes(target, next(iter(self.curves.values())).sizes)
-        target.set_xlabel(size_name)
-        target.set_ylabel("error")
-        target.set_title(title)
-        target.legend(frameon=False, fontsize=8)
-        finish(target)
+        sizes = next(iter(self.curves.values())).sizes
+        with error_axes(target, sizes, size_name, title) as axes:
+            for curve, colour in zip(self.curves.values(), colours(len(self.curves)), strict=True):
+                curve.draw(axes, colour)
 
     def _each(self, name: str) -> Any:
         if list(self.curves) == [""]:
@@ -291,22 +283,3 @@ def by_part(errors: Errors, size: float, seed: int) -> dict[str, float]:
 
 def _of_part(value: float | Mapping[str, float] | None, part: str) -> float | None:
     return value.get(part) if isinstance(value, Mapping) else value
-
-
-def mean_interval(values: NDArray[np.float64], alone: float) -> tuple[float, float]:
-    """The 95 % t-interval of the mean; +-`alone` where there is one value."""
-    n = len(values)
-    half = alone if n == 1 else _t_quantile(n - 1) * float(values.std(ddof=1)) / n**0.5
-    return float(values.mean()) - half, float(values.mean()) + half
-
-
-def _t_quantile(degrees: int) -> float:
-    """The .975 quantile of Student's t."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees, 0.975))
-
-
-def colours(count: int) -> list[str]:
-    """So many colours, in turn those all plots share."""
-    return ([MODEL, DATA, SECOND, INK] * (count // 4 + 1))[:count]

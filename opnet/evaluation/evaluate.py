@@ -169,14 +169,15 @@ def _shape(domain: Domain) -> tuple[int, ...]:
 def _strides(grid: Grid, coarse: Grid) -> tuple[slice, ...]:
     """The slices that take the nodes of `coarse` out of fields on `grid`."""
     slices = [slice(None), slice(None)]
-    for axis, (n, m, nodes) in enumerate(zip(grid.shape, coarse.shape, grid.nodes, strict=True)):
+    for axis, (n, m, nodes) in enumerate(zip(grid.intervals, coarse.intervals, grid.nodes, strict=True)):
         if set(grid.boundary[axis]) != {"dirichlet"}:
             raise ValueError(f"inference: sine interpolation expects a Dirichlet boundary, found {grid.boundary[axis]}")
-        gap = {"vertex": -1, "cell": 0, "left": 0, "interior": 1}[nodes]
-        stride, rest = divmod(n + gap, m + gap)
+        stride, rest = divmod(n, m)
         # Midpoints of coarse cells are midpoints of fine ones only for odd strides.
         if rest or stride < 1 or (nodes == "cell" and stride % 2 == 0):
-            raise ValueError(f"resolution: no stride leaves {m} of {n} {nodes} nodes on axis {axis}")
+            raise ValueError(
+                f"resolution: no stride leaves {coarse.shape[axis]} of {grid.shape[axis]} {nodes} nodes on axis {axis}"
+            )
         first = {"vertex": 0, "cell": stride // 2, "left": 0, "interior": stride - 1}[nodes]
         slices.append(slice(first, None, stride))
     return tuple(slices)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -161,10 +163,31 @@ def _errors(axes: Axes, records: Sequence[Record], colour: str, label: str, mark
     axes.errorbar(x, y, yerr=np.abs(spread.T), color=colour, marker=marker, capsize=3, label=label)
 
 
-def mark_sizes(axes: Axes, sizes: Sequence[float]) -> None:
-    """Ticks of a logarithmic x axis at the sizes that were measured, and nowhere else."""
-    axes.set_xticks(list(sizes), [f"{size:g}" for size in sizes])
-    axes.set_xticks([], minor=True)
+@contextmanager
+def error_axes(target: Axes | str | Path, sizes: Sequence[float], size_name: str, title: str) -> Iterator[Axes]:
+    """Axes to draw errors against sizes on, finished on leaving: those given, or of a figure for the file given.
+
+    The logarithmic x axis has ticks at the sizes that were measured, and nowhere else.
+    """
+    if isinstance(target, (str, Path)):
+        figure, axes = new_figure()
+        with error_axes(axes[0, 0], sizes, size_name, title):
+            yield axes[0, 0]
+        figure.savefig(target)
+        return
+    yield target
+    target.set_xticks(list(sizes), [f"{size:g}" for size in sizes])
+    target.set_xticks([], minor=True)
+    target.set_xlabel(size_name)
+    target.set_ylabel("error")
+    target.set_title(title)
+    target.legend(frameon=False, fontsize=8)
+    finish(target)
+
+
+def colours(count: int) -> list[str]:
+    """So many colours, in turn those all plots share."""
+    return ([MODEL, DATA, SECOND, INK] * (count // 4 + 1))[:count]
 
 
 def finish(axes: Axes) -> None:

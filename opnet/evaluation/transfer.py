@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from opnet.evaluation.convergence import by_part, colours, mean_interval
-from opnet.evaluation.plots import finish, mark_sizes, new_figure
+from opnet.evaluation.convergence import by_part
+from opnet.evaluation.intervals import t_interval
+from opnet.evaluation.plots import colours, error_axes
 from opnet.evaluation.records import Record, record
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class TransferStudy:
             common = {"part": part or None, **labels}
             for n1, row in zip(self.sizes_train, errors, strict=True):
                 for n2, cell in zip(self.sizes_test, row, strict=True):
-                    low, high = mean_interval(cell, 0.0) if len(cell) > 1 else (None, None)
+                    low, high = t_interval(cell) if len(cell) > 1 else (None, None)
                     case = f"n_train={n1}"
                     rows.append(
                         record("transfer_error", float(cell.mean()), low=low, high=high, n=n2, case=case, **common)
@@ -102,22 +103,14 @@ class TransferStudy:
 
     def plot(self, target: Axes | str | Path, *, part: str = "", title: str = "") -> None:
         """Error against test size, a line a training size, on matplotlib axes or into a file."""
-        if isinstance(target, (str, Path)):
-            figure, axes = new_figure()
-            self.plot(axes[0, 0], part=part, title=title)
-            figure.savefig(target)
-            return
         errors = self.errors[part]
-        for n1, row, colour in zip(self.sizes_train, errors, colours(len(errors)), strict=True):
-            target.loglog(self.sizes_test, row.mean(1), "o-", color=colour, markersize=4, label=f"trained at n = {n1}")
-            if len(self.seeds) > 1:
-                target.fill_between(self.sizes_test, row.min(1), row.max(1), color=colour, alpha=0.15, linewidth=0)
-        mark_sizes(target, self.sizes_test)
-        target.set_xlabel("n")
-        target.set_ylabel("error")
-        target.set_title(title)
-        target.legend(frameon=False, fontsize=8)
-        finish(target)
+        with error_axes(target, self.sizes_test, "n", title) as axes:
+            for n1, row, colour in zip(self.sizes_train, errors, colours(len(errors)), strict=True):
+                axes.loglog(
+                    self.sizes_test, row.mean(1), "o-", color=colour, markersize=4, label=f"trained at n = {n1}"
+                )
+                if len(self.seeds) > 1:
+                    axes.fill_between(self.sizes_test, row.min(1), row.max(1), color=colour, alpha=0.15, linewidth=0)
 
 
 def measure_transfer(

@@ -79,10 +79,13 @@ class Grid:
 
     @property
     def spacing(self) -> tuple[float, ...]:
-        gaps = {"vertex": -1, "cell": 0, "left": 0, "interior": 1}
-        return tuple(
-            length / (n + gaps[kind]) for length, n, kind in zip(self.lengths, self.shape, self.nodes, strict=True)
-        )
+        return tuple(length / count for length, count in zip(self.lengths, self.intervals, strict=True))
+
+    @property
+    def intervals(self) -> tuple[int, ...]:
+        """How many times the spacing goes into the length of each axis."""
+        more = {"vertex": -1, "cell": 0, "left": 0, "interior": 1}
+        return tuple(n + more[kind] for n, kind in zip(self.shape, self.nodes, strict=True))
 
     def axis(self, axis: int, dtype: torch.dtype = torch.float64, device: Any = None) -> Float[torch.Tensor, " n"]:
         """Coordinates of the nodes along one axis."""

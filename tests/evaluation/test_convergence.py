@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from opnet.evaluation.convergence import EXACT, measure_convergence
+from opnet.evaluation.convergence import measure_convergence
+from opnet.graphs.graphon import EXACT
 
 SIZES = [100, 200, 400, 800, 1600]
 
