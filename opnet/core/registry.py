@@ -42,6 +42,19 @@ def lookup(kind: str, name: str) -> Any:
     raise ValueError(f"unknown {kind} {name!r}{hint}: expected one of {', '.join(sorted(table))}")
 
 
+def build(kind: str, name: str, /, **arguments: Any) -> Any:
+    """What the entry called `name` makes of plain data.
+
+    Raises:
+        ValueError: for an unknown name, an unknown or missing argument, or one out of range.
+    """
+    entry = lookup(kind, name)
+    try:
+        return entry(**arguments)
+    except TypeError as error:
+        raise ValueError(f"{kind} {name}: {str(error).replace('.__init__()', '')}") from error
+
+
 def names(kind: str) -> list[str]:
     """All registered names of a kind, sorted."""
     return sorted(_table(kind))

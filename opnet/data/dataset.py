@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from opnet.core.errors import DataError
-from opnet.core.registry import lookup, names
+from opnet.core.registry import build, lookup, names
 from opnet.data.batch import Dataset
 from opnet.data.store import MANIFEST, Store
 from opnet.data.store_dataset import StoreDataset
@@ -81,11 +81,7 @@ def open_dataset(path: str | Path, *, format: str | None = None, **options: Any)
                 f"found {found}"
             )
         format = known[0]
-    try:
-        reader = lookup("format", format)(**options)
-    except TypeError as error:
-        raise ValueError(f"format {format}: {str(error).replace('.__init__()', '')}") from error
-    return reader.read(path)
+    return build("format", format, **options).read(path)
 
 
 def _open_store(store: Store) -> DataSplits:

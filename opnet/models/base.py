@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from opnet.core.registry import lookup
+from opnet.core.registry import build
 
 
 class Model(nn.Module, ABC):
@@ -49,12 +49,7 @@ def build_model(config: dict[str, Any]) -> Model:
     name = config.get("class")
     if name is None:
         raise ValueError("model: expected a key 'class', found none")
-    model_class = lookup("model", name)
-    arguments = {k: build_model(v) if _is_model(v) else v for k, v in config.items() if k != "class"}
-    try:
-        return model_class(**arguments)
-    except TypeError as error:
-        raise ValueError(f"model {name}: {str(error).replace('.__init__()', '')}") from error
+    return build("model", name, **{k: build_model(v) if _is_model(v) else v for k, v in config.items() if k != "class"})
 
 
 def _is_model(value: Any) -> bool:

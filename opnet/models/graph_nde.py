@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from opnet.core.registry import lookup, register
+from opnet.core.registry import build, lookup, register
 from opnet.core.typing import Float
 from opnet.graphs.graph import Graph
 from opnet.models.base import Model
@@ -17,7 +17,7 @@ from opnet.models.blocks import activations  # noqa: F401  (registers)
 from opnet.models.blocks.graph_filter import GraphFilter
 from opnet.models.blocks.time_basis import TimeBasis
 from opnet.solvers.ode import torchdiffeq  # noqa: F401  (registers)
-from opnet.solvers.ode.solve import build_stepper, solve_ode
+from opnet.solvers.ode.solve import solve_ode
 
 _OPTIONS = ("rtol", "atol", "step", "max_steps")
 
@@ -122,4 +122,4 @@ def _solver(description: Mapping[str, Any] | None) -> tuple[Any, dict[str, Any]]
     """The stepper and the options of `solve_ode` that plain data name."""
     description = dict(description or {})
     options = {name: description.pop(name) for name in _OPTIONS if name in description}
-    return build_stepper(description.pop("method", "Dopri5"), **description), options
+    return build("stepper", description.pop("method", "Dopri5"), **description), options

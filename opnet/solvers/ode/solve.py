@@ -8,7 +8,6 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from opnet.core.registry import lookup
 from opnet.core.status import raise_for_status
 from opnet.solvers.ode.runge_kutta import Dopri5
 from opnet.solvers.ode.stepper import Direct, ODESolution, Request, Stepper, VectorField
@@ -74,18 +73,6 @@ def solve_ode(
     if throw:
         raise_for_status("solve_ode", solution.status, solution.reached)
     return solution
-
-
-def build_stepper(name: str, **arguments: object) -> Stepper:
-    """The registered stepper of that name, from plain data.
-
-    >>> build_stepper("Dopri5", adaptive=False)
-    Dopri5(adaptive=False)
-    """
-    try:
-        return lookup("stepper", name)(**arguments)
-    except TypeError as error:
-        raise ValueError(f"stepper {name}: {str(error).replace('.__init__()', '')}") from error
 
 
 def _state(y0: Tensor) -> Tensor:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from opnet.solvers.ode.runge_kutta import RK4, Dopri5
-from opnet.solvers.ode.solve import build_stepper, solve_ode
+from opnet.solvers.ode.solve import solve_ode
 from opnet.solvers.ode.tableau import DOPRI5, EULER, MIDPOINT
 from opnet.solvers.ode.tableau import RK4 as RK4_TABLEAU
 
@@ -107,11 +107,3 @@ def test_arguments_are_checked(arguments, message):
     f, y0, ts, *rest = ({**defaults, **arguments}).items()
     with pytest.raises(ValueError, match=message):
         solve_ode(f[1], y0[1], ts[1], **dict(rest))
-
-
-def test_steppers_are_built_from_plain_data():
-    assert build_stepper("RK4") == RK4()
-    with pytest.raises(ValueError, match="did you mean 'RK4'"):
-        build_stepper("RK45")
-    with pytest.raises(ValueError, match="unexpected keyword"):
-        build_stepper("RK4", adaptive=True)
