@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -137,6 +136,8 @@ class ArrayDataset(Dataset):
 
 
 class Subset(Dataset):
+    """Some samples of a data set, read from it when asked for."""
+
     def __init__(self, whole: Dataset, indices: Tensor) -> None:
         self.whole, self.indices, self.domain = whole, indices, whole.domain
         if whole.discretisation_error is not None:
@@ -149,9 +150,3 @@ class Subset(Dataset):
 
     def batch(self, indices: Sequence[int] | Tensor | np.ndarray) -> Batch:
         return self.whole.batch(self.indices[torch.as_tensor(np.asarray(indices), dtype=torch.long)])
-
-    def __getattr__(self, name: str) -> Any:
-        # A subset has whatever else its whole has, such as provenance.
-        if name in ("whole", "indices"):
-            raise AttributeError(name)
-        return getattr(self.whole, name)

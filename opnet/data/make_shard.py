@@ -17,9 +17,7 @@ import torch
 from opnet.data.durable import write_temporary
 from opnet.data.recipe import DataRecipe, ShardPlan
 from opnet.data.shard import FIELDS, ShardEntry, describe_arrays, encode_shard
-
-# Sums differ in the last bits with the number of threads, and stores must not.
-THREADS = 1
+from opnet.solvers.pde.threads import one_thread
 
 Made = tuple[Path, ShardEntry]
 
@@ -75,14 +73,13 @@ def _solve(recipe: DataRecipe, plan: ShardPlan) -> dict[str, np.ndarray]:
 
 @contextmanager
 def made_shards(recipe: DataRecipe, plans: Sequence[ShardPlan], out: Path, workers: int) -> Iterator[Iterable[Made]]:
-    """Make the shards of `plans`, as they are finished; leaving the block early stops the work at once."""
+    """Make the shards of `plans`, as they are finished; leaving the block early stops the work at once.
+
+    Each process uses one thread: sums differ in the last bits with the number of threads, and stores must not.
+    """
     if workers == 1:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(THREADS)
-        try:
+        with one_thread():
             yield (make_shard(recipe, plan, out) for plan in plans)
-        finally:
-            torch.set_num_threads(threads)
     else:
         with _processes(recipe, plans, out, min(workers, len(plans))) as shards:
             yield shards
@@ -115,7 +112,7 @@ def _processes(recipe: DataRecipe, plans: Sequence[ShardPlan], out: Path, worker
 
 def _start_worker(leash: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; the leash tells
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, args=(leash,), daemon=True).start()
 
 

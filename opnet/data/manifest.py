@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from importlib.metadata import version
 from typing import Any
 
 from opnet.core.errors import DataError
@@ -185,10 +186,9 @@ def _all_are(values: Any, kind: type, where: str) -> None:
             raise DataError(f"{where}: expected {kind.__name__}, found {value!r:.80}")
 
 
-def software_versions(*packages: str) -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {package: version(package) for package in packages}
+def software_versions() -> dict[str, str]:
+    """Versions of the packages that numbers come from."""
+    return {package: version(package) for package in ("opnet", "torch", "numpy", "scipy", "h5py")}
 
 
 def plain(value: Any, where: Sequence[str] = ()) -> Any:

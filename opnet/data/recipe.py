@@ -122,7 +122,7 @@ class DataRecipe:
             solver=problem.solver,
             error_method=problem.error_method,
             seed=self.seed,
-            software=software_versions("opnet", "torch", "numpy", "scipy", "h5py"),
+            software=software_versions(),
             grids={str(n): problem.grid(n).describe() for n in self.test_resolutions},
             splits=[list(split) for split in self._splits],
             shards=[],

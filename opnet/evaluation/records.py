@@ -12,7 +12,6 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import torch
 
 from opnet.core.errors import DataError
 from opnet.data.durable import replace_file
+from opnet.data.manifest import software_versions
 
 Record = dict[str, Any]
 
@@ -73,7 +73,7 @@ def provenance(*, seed: int | None = None, dataset: str | None = None, **more: A
             "threads": torch.get_num_threads(),
             "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
-        "versions": {"python": platform.python_version(), **_versions("opnet", "torch", "numpy", "scipy", "h5py")},
+        "versions": {"python": platform.python_version(), **software_versions()},
         **more,
     }
 
@@ -130,13 +130,3 @@ def _processor() -> str:
     except OSError:
         return platform.processor() or platform.machine()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _versions(*packages: str) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found

@@ -146,7 +146,7 @@ def test_a_damaged_shard_stops_the_resumption(tmp_path):
 
 def test_an_unfinished_store_of_other_versions_is_refused(tmp_path, monkeypatch):
     begin(tmp_path)
-    monkeypatch.setattr("opnet.data.recipe.software_versions", lambda *packages: {"opnet": "9.9"})
+    monkeypatch.setattr("opnet.data.recipe.software_versions", lambda: {"opnet": "9.9"})
     with pytest.raises(ValueError, match="finish it with those versions"):
         generate(RECIPE, tmp_path)
 

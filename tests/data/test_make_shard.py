@@ -14,7 +14,7 @@ from killed_generation import RECIPE
 
 from opnet.core.errors import SolveError
 from opnet.core.status import Status
-from opnet.data.make_shard import THREADS, made_shards
+from opnet.data.make_shard import made_shards
 
 SCRIPT = """
 import sys, time
@@ -34,7 +34,7 @@ if __name__ == "__main__":
 
 class Threads(SinePoisson):
     def sample(self, seed, indices, resolution, *, estimate_error=True):
-        assert torch.get_num_threads() == THREADS
+        assert torch.get_num_threads() == 1
         assert not torch.is_grad_enabled()
         return super().sample(seed, indices, resolution, estimate_error=estimate_error)
 
