@@ -93,9 +93,9 @@ def restrict_cells(values: Float[Tensor, "batch channel *grid"], grid: Grid, fac
         raise ValueError(f"grid: expected cell nodes, found {', '.join(grid.nodes)}")
     if factor < 1 or any(n % factor for n in grid.shape):
         raise ValueError(f"factor: expected a divisor of every axis of {grid.shape}, found {factor}")
-    for axis in range(grid.dim):
-        values = values.unflatten(2 + axis, (-1, factor)).mean(3 + axis)
-    return values, grid.resized([n // factor for n in grid.shape])
+    for axis in reversed(range(grid.dim)):
+        values = values.unflatten(2 + axis, (-1, factor))
+    return values.mean([3 + 2 * axis for axis in range(grid.dim)]), grid.resized([n // factor for n in grid.shape])
 
 
 def check_on_grid(values: Tensor, grid: Grid) -> None:

@@ -20,6 +20,7 @@ from opnet.solvers.multigrid.multigrid import LARGEST_DENSE, Multigrid
 from opnet.solvers.pde.problem import Problem, Samples
 from opnet.solvers.pde.threads import one_thread
 from opnet.spaces.grid import Grid
+from opnet.spaces.interpolation import restrict_cells
 from opnet.spaces.random_fields import GaussianField
 
 SOLVER = CG(preconditioner=Multigrid(dtype=torch.float32))
@@ -139,7 +140,7 @@ class Darcy(Problem):
             return a, u, residual, torch.full_like(residual, torch.nan)
         finer = grid.resized(2 * grid.shape[0])
         _, v, _ = self._solve(seed, indices, finer)
-        v = v.unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2)).mean((-1, -3))
+        v = restrict_cells(v.unsqueeze(1), finer, 2)[0].squeeze(1)
         q = 2.0**-ORDER
         error = _norm(v - u) / _norm(v) / (1 + q**2 - 2 * q * ALIGNMENT) ** 0.5
         return a, u, residual, error
