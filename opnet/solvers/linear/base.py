@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,15 +22,39 @@ class LinearSolver(ABC):
         """The method bound to an operator, to be used for many right-hand sides."""
 
 
-@dataclass
-class Iterate:
-    """Where an iteration stopped: x, the iterations of each element, its status as the iteration saw it, the residual
-    norms on the way."""
+class Monitor:
+    """Follows the residual norms of an iteration: which elements are still `active`, and how the others ended.
 
-    value: Tensor
-    iterations: Tensor
-    status: Tensor
-    norms: list[Tensor]
+    Attributes:
+        status, iterations, active: of each element, as the iteration saw it; (*batch,).
+        norms: residual norms from the start, (*batch,) each.
+    """
+
+    def __init__(self, norm: Tensor, target: Tensor) -> None:
+        self.target, self.norms = target, [norm]
+        self.status = torch.zeros(norm.shape, dtype=torch.long, device=norm.device)
+        self.iterations = torch.zeros_like(self.status)
+        self.active = torch.ones_like(norm, dtype=torch.bool)
+        self._judge(norm)
+
+    @property
+    def done(self) -> bool:
+        return not bool(self.active.any())
+
+    def advance(self, norm: Tensor) -> None:
+        """The active elements took an iteration, which left residuals of these norms."""
+        self.iterations += self.active
+        self.norms.append(norm)
+        self._judge(norm)
+
+    def fail(self, where: Tensor, code: Status) -> None:
+        """The active elements among `where` end with `code`."""
+        mark(self.status, self.active & where, code)
+        self.active &= ~where
+
+    def _judge(self, norm: Tensor) -> None:
+        self.fail(~torch.isfinite(norm), Status.NON_FINITE)
+        self.active &= norm > self.target
 
 
 class SolverState(ABC):
@@ -53,25 +76,18 @@ class SolverState(ABC):
     def apply(self, r: Tensor) -> Tensor:
         """M r with M an approximation of A^-1.  # shape: (*batch, *in_shape) -> the same"""
 
-    def iterate(self, b: Tensor, x: Tensor, target: Tensor, max_iterations: int) -> Iterate:
+    def iterate(self, b: Tensor, x: Tensor, target: Tensor, max_iterations: int) -> tuple[Tensor, Monitor]:
         """Improve x, each element until its residual norm is at most `target` (*batch,) or the limit is reached."""
         A = self.operator
         r = b - A.apply(x)
-        norm = norms(r, A)
-        status, active, iterations = start(norm, target)
-        history = [norm]
+        monitor = Monitor(norms(r, A), target)
         for _ in range(max_iterations):
-            if not bool(active.any()):
+            if monitor.done:
                 break
-            x = torch.where(spread(active, A), x + self.apply(r), x)
+            x = torch.where(spread(monitor.active, A), x + self.apply(r), x)
             r = b - A.apply(x)
-            norm = norms(r, A)
-            iterations += active
-            history.append(norm)
-            mark(status, active & ~torch.isfinite(norm), Status.NON_FINITE)
-            active &= (norm > target) & torch.isfinite(norm)
-        mark(status, active, Status.MAX_ITERATIONS)
-        return Iterate(x, iterations, status, history)
+            monitor.advance(norms(r, A))
+        return x, monitor
 
     def solve(self, b: Tensor, x0: Tensor | None = None, *, rtol: float = 1e-8, max_iterations: int = 1000) -> Solution:
         """Solve A x = b, every batch element on its own; `opnet.solve_linear` describes the contract, and raises."""
@@ -90,10 +106,11 @@ class SolverState(ABC):
         iterations = torch.zeros(batch, dtype=torch.long, device=b.device)
         previous = torch.full_like(norm_b, torch.inf)
         for _ in range(1 + RESTARTS):
-            step = self.iterate(b, x, target, max_iterations - len(history))
-            x, status = step.value, step.status
-            iterations += step.iterations
-            history += step.norms if not history else step.norms[1:]
+            x, monitor = self.iterate(b, x, target, max_iterations - len(history))
+            monitor.fail(monitor.active, Status.MAX_ITERATIONS)
+            status = monitor.status
+            iterations += monitor.iterations
+            history += monitor.norms if not history else monitor.norms[1:]
             norm_r = norms(b - A.apply(x), A)
             drifted = (status == Status.CONVERGED) & (norm_r > target) & (norm_r < 0.5 * previous)
             if not bool(drifted.any()) or len(history) > max_iterations:
@@ -138,14 +155,6 @@ def operator_norm(A: LinearOperator, steps: int = 3) -> Tensor:
         bound = torch.maximum(bound, norms(image, A))
         v = image
     return bound
-
-
-def start(norm: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Status, active mask and iteration counts of an iteration whose first residual norm is `norm`."""
-    status = torch.zeros(norm.shape, dtype=torch.long, device=norm.device)
-    finite = torch.isfinite(norm)
-    mark(status, ~finite, Status.NON_FINITE)
-    return status, finite & (norm > target), torch.zeros_like(status)
 
 
 def mark(status: Tensor, where: Tensor, code: Status) -> None:

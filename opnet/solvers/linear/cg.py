@@ -10,7 +10,7 @@ from torch import Tensor
 from opnet.core.registry import register
 from opnet.core.status import Status
 from opnet.linops.base import LinearOperator
-from opnet.solvers.linear.base import Iterate, LinearSolver, SolverState, dots, mark, norms, spread, start
+from opnet.solvers.linear.base import LinearSolver, Monitor, SolverState, dots, norms, spread
 
 
 @register("solver", "CG")
@@ -52,33 +52,25 @@ class CGState(SolverState):
         """A few digits of A^-1 r."""
         return self.solve(r, rtol=1e-2).value
 
-    def iterate(self, b: Tensor, x: Tensor, target: Tensor, max_iterations: int) -> Iterate:
+    def iterate(self, b: Tensor, x: Tensor, target: Tensor, max_iterations: int) -> tuple[Tensor, Monitor]:
         A, M = self.operator, self.preconditioner
         r = b - A.apply(x)
         norm = norms(r, A)
-        status, active, iterations = start(norm, target)
-        history = [norm]
+        monitor = Monitor(norm, target)
         x, p, rz = x.clone(), torch.zeros_like(r), torch.ones_like(norm)
         for _ in range(max_iterations):
-            if not bool(active.any()):
+            if monitor.done:
                 break
             z = r if M is None else M.apply(r)
             rz_new = dots(r, z, A)
-            p.mul_(spread(torch.where(active, rz_new / rz, 0.0), A)).add_(z)
+            p.mul_(spread(torch.where(monitor.active, rz_new / rz, 0.0), A)).add_(z)
             rz = rz_new
             q = A.apply(p)
             curvature = dots(p, q, A)
-            finite = torch.isfinite(curvature) & torch.isfinite(rz)
-            mark(status, active & ~finite, Status.NON_FINITE)
-            mark(status, active & finite & ~((curvature > 0) & (rz > 0)), Status.BREAKDOWN)
-            active &= finite & (curvature > 0) & (rz > 0)
-            step = spread(torch.where(active, rz / curvature, 0.0), A)
+            monitor.fail(~(torch.isfinite(curvature) & torch.isfinite(rz)), Status.NON_FINITE)
+            monitor.fail(~((curvature > 0) & (rz > 0)), Status.BREAKDOWN)
+            step = spread(torch.where(monitor.active, rz / curvature, 0.0), A)
             x.addcmul_(step, p)
             r.addcmul_(step, q, value=-1)
-            norm = norms(r, A)
-            iterations += active
-            history.append(norm)
-            mark(status, active & ~torch.isfinite(norm), Status.NON_FINITE)
-            active &= (norm > target) & torch.isfinite(norm)
-        mark(status, active, Status.MAX_ITERATIONS)
-        return Iterate(x, iterations, status, history)
+            monitor.advance(norms(r, A))
+        return x, monitor
