@@ -44,7 +44,7 @@ class Standing:
     Attributes:
         step: steps done.
         loss_sum: of the samples of the epoch begun.
-        seconds: spent so far, over all sessions.
+        seconds: spent so far, interruptions left out.
         history: one entry a finished epoch.
     """
 

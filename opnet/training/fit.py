@@ -37,7 +37,7 @@ class Run:
         model: the trained model, in evaluation mode.
         history: one dict an epoch: epoch (from 1), step, loss (the mean over the epoch's samples), validation (the
             same metric on the validation data, or None), learning_rate (of its last step), seconds (since the start,
-            over all sessions).
+            interruptions left out).
         steps: optimiser steps in all.
         resumed_from: the step a checkpoint was taken up at; None if there was none.
         notes: what the user should know, such as a damaged checkpoint that was passed over.

@@ -1,4 +1,5 @@
-"""Multigrid: hierarchies of grids or graphs, cycles over them, used as solver or preconditioner.
+"""Multigrid: hierarchies of grids, cycles over them, used as solver or preconditioner.
 
-Belongs here: coarsening, transfer operators, smoothers and cycles. `Multigrid` is a linear solver like any other.
+Belongs here: coarsening, transfer operators and cycles. `Multigrid` is a linear solver like any other; smoothers are
+those of `opnet.solvers.linear`.
 """
