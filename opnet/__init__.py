@@ -9,6 +9,7 @@ from opnet.core.status import Status
 from opnet.data.batch import ArrayDataset, Batch, Dataset
 from opnet.data.dataset import DataSplits, open_dataset
 from opnet.data.describe import describe
+from opnet.data.formats.neuraloperator import NeuralOperatorFiles
 from opnet.data.generate import generate
 from opnet.data.graph_dynamics import ReactionDiffusion, reaction_diffusion_data
 from opnet.data.recipe import DataRecipe

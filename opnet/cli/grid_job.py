@@ -52,7 +52,9 @@ class GridJob(Job):
             self.named("format", table.format, "[data] format")
             self.data_path = data or (where.parent / table.path if table.path else None)
             if self.data_path is None:
-                raise RecipeError(f"{where}: [data] path: expected where the files are (or --data DIR), found none")
+                raise RecipeError(
+                    f"{where}: [data] path: expected the folder of the files, or --data DIR, found neither"
+                )
         else:
             raise RecipeError(f"{where}: [data]: expected a problem to generate or a format to read, found neither")
 

@@ -65,12 +65,10 @@ def open_dataset(path: str | Path, *, format: str | None = None, **options: Any)
         DataError: if nothing readable is there, a store is unfinished, or a file is missing or damaged.
         ValueError: for an unknown format or option.
     """
-    import opnet.data.formats.neuraloperator  # noqa: F401  (registers itself)
-
     path = Path(path)
     if format is None and os.path.lexists(path / MANIFEST):
         if options:
-            raise ValueError(f"{path}: a store takes no options, found {', '.join(options)}")
+            raise ValueError(f"{path}: expected no options, as for any store, found {', '.join(options)}")
         return _open_store(Store.open(path))
     if format is None:
         known = [name for name in names("format") if lookup("format", name).recognises(path)]

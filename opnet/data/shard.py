@@ -84,7 +84,7 @@ class VerifiedShard:
             self._check_arrays()
             self._check_finite(file)
         if not self.is_current():
-            raise DataError(f"{path}: changed while it was read")
+            raise DataError(f"{path}: expected one file from start to end, found it changed while it was read")
 
     def is_current(self) -> bool:
         """Whether the file is still the one that was verified, as far as its status tells."""

@@ -176,7 +176,8 @@ def _strides(grid: Grid, coarse: Grid) -> tuple[slice, ...]:
         # Midpoints of coarse cells are midpoints of fine ones only for odd strides.
         if rest or stride < 1 or (nodes == "cell" and stride % 2 == 0):
             raise ValueError(
-                f"resolution: no stride leaves {coarse.shape[axis]} of {grid.shape[axis]} {nodes} nodes on axis {axis}"
+                f"resolution: expected what a stride leaves of {grid.shape[axis]} {nodes} nodes on axis {axis}, found "
+                f"{coarse.shape[axis]}"
             )
         first = {"vertex": 0, "cell": stride // 2, "left": 0, "interior": stride - 1}[nodes]
         slices.append(slice(first, None, stride))

@@ -13,5 +13,5 @@ def predict(model: nn.Module, batch: Batch) -> Tensor:
     if isinstance(batch.domain, Grid):
         return model(batch.inputs, batch.domain)
     if batch.times is None:
-        raise ValueError("predict: a batch on a graph needs times, found none")
+        raise ValueError("predict: expected a batch with times on a graph, found none")
     return model(batch.domain, batch.inputs, batch.times)

@@ -45,7 +45,7 @@ def record(name: str, value: float, **labels: Any) -> Record:
     """
     unknown = labels.keys() - LABELS
     if unknown:
-        raise ValueError(f"record {name!r}: unknown labels {sorted(unknown)}; known are {sorted(LABELS)}")
+        raise ValueError(f"record {name!r}: expected labels among {sorted(LABELS)}, found {sorted(unknown)}")
     if not math.isfinite(value):
         raise ValueError(f"record {name!r}: expected a finite value, found {value}")
     return {"name": name, "value": float(value), **{k: v for k, v in labels.items() if v is not None}}

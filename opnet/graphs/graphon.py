@@ -65,7 +65,7 @@ class Graphon(ABC):
         Raises:
             ValueError: for a graphon that does not know which cells its support meets.
         """
-        raise ValueError(f"regime 'cell' needs a {{0,1}}-valued graphon that knows its support, found {self.name}")
+        raise ValueError(f"regime 'cell': expected a {{0,1}}-valued graphon that knows its support, found {self.name}")
 
     def weighted_sum(self, x: Tensor, weights: Tensor, *, keep_diagonal: bool = True) -> LinearOperator:
         """`(S g)_i = sum_j W(x_i, x_j) w_j g_j` (without j = i unless `keep_diagonal`), in the cheapest form known.

@@ -51,9 +51,9 @@ def sample_graph(
         dtype: of shift and positions.
 
     Returns:
-        A `Graph`: S of low rank for graphons of finite rank, in prefix-sum form for the tent on more than 256
-        nodes, CSR for random graphs of
-        less than one entry in ten, dense otherwise. Random edges are found by skipping: about alpha n^2 / 2 draws.
+        A `Graph`: S of low rank for graphons of finite rank, in prefix-sum form for the tent on more than 256 nodes,
+        CSR for random graphs of less than one entry in ten, dense otherwise. Random edges are found by skipping: about
+        alpha n^2 / 2 draws.
 
     Raises:
         ValueError: for an unknown regime or placement, or arguments that do not go together.

@@ -13,7 +13,7 @@ class Product(LinearOperator):
 
     def __init__(self, left: LinearOperator, right: LinearOperator) -> None:
         if left.in_shape != right.out_shape:
-            raise ValueError(f"A @ B: A takes shape {left.in_shape} but B gives {right.out_shape}")
+            raise ValueError(f"A @ B: expected B to give shape {left.in_shape}, which A takes, found {right.out_shape}")
         self.left, self.right = left, right
         self.in_shape, self.out_shape = right.in_shape, left.out_shape
         self.batch_shape = torch.broadcast_shapes(left.batch_shape, right.batch_shape)

@@ -124,7 +124,9 @@ def _check_grid(grid: Grid) -> None:
     if set(grid.nodes) != {"cell"}:
         raise ValueError(f'Diffusion.grid: expected nodes="cell" (others are not built yet), found {grid.nodes}')
     if any("robin" in pair for pair in grid.boundary):
-        raise ValueError(f"Diffusion.grid: Robin sides are not built yet, found boundary {grid.boundary}")
+        raise ValueError(
+            f"Diffusion.grid: expected no Robin sides, which are not built yet, found boundary {grid.boundary}"
+        )
 
 
 def _check_coefficient(a: Tensor, grid: Grid) -> None:

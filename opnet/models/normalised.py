@@ -22,6 +22,9 @@ class Normalised(Model):
     Args:
         model: an operator model on grids.
         inputs, targets: statistics of the training data, such as `dataset.statistics()` gives.
+
+    Raises:
+        ValueError: on a call, for inputs that are not floating-point.
     """
 
     domain = "grid"
@@ -46,6 +49,8 @@ class Normalised(Model):
             self.register_buffer(name, torch.tensor(values, dtype=torch.get_default_dtype()))
 
     def forward(self, inputs: Tensor, grid: Grid | None = None) -> Tensor:
+        if not inputs.is_floating_point():
+            raise ValueError(f"inputs: expected floating-point values, found {inputs.dtype}")
         outputs = self.model((inputs - self._wide("input_shift", inputs)) / self._wide("input_scale", inputs), grid)
         return outputs * self._wide("target_scale", outputs) + self._wide("target_shift", outputs)
 

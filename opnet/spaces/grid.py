@@ -63,7 +63,9 @@ class Grid:
             if not extent[axis][0] < extent[axis][1]:
                 raise ValueError(f"Grid.extent: expected low < high on axis {axis}, found {extent[axis]}")
             if boundary[axis].count("periodic") == 1:
-                raise ValueError(f"Grid.boundary: axis {axis} is periodic on one side alone: {boundary[axis]}")
+                raise ValueError(
+                    f"Grid.boundary: expected both sides of axis {axis} periodic or none, found {boundary[axis]}"
+                )
             if boundary[axis][0] == "periodic" and nodes[axis] == "vertex":
                 nodes = (*nodes[:axis], "left", *nodes[axis + 1 :])
         for name, value in (("shape", shape), ("extent", extent), ("boundary", boundary), ("nodes", nodes)):

@@ -34,7 +34,8 @@ def check_identity(folder: Path, asked: dict[str, Any], found: dict[str, Any]) -
         what = "; ".join(f"{k}: expected {expected.get(k)!r}, found {held.get(k)!r}" for k in differing[:4])
         more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
         raise ValueError(
-            f"folder: {folder} holds the checkpoints of another training ({what}{more}); use another folder"
+            f"folder: {folder}: expected the checkpoints of this training, found another's ({what}{more}); "
+            "use another folder"
         )
 
 
