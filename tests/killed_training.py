@@ -62,17 +62,20 @@ class Case:
 
     def train(self, folder: Path | None, seed: int = 0, **knobs: Any) -> str:
         """The digest of the final weights. The seed of the first weights matters only where no checkpoint is."""
-        batches.MEMORY_LIMIT = 1 << 30 if self.in_memory else 0
-        whole = self.data()
-        run = fit(
-            self.model(seed),
-            whole.subset(range(4, self.n)),
-            config=self.training,
-            validation=whole.subset(range(4)),
-            folder=folder,
-            checkpoint_seconds=self.checkpoint_seconds,
-            **knobs,
-        )
+        whole, limit = self.data(), batches.MEMORY_LIMIT
+        batches.MEMORY_LIMIT = limit if self.in_memory else 0
+        try:
+            run = fit(
+                self.model(seed),
+                whole.subset(range(4, self.n)),
+                config=self.training,
+                validation=whole.subset(range(4)),
+                folder=folder,
+                checkpoint_seconds=self.checkpoint_seconds,
+                **knobs,
+            )
+        finally:
+            batches.MEMORY_LIMIT = limit
         digest = hashlib.sha256()
         for values in run.model.state_dict().values():
             digest.update(values.numpy().tobytes())

@@ -21,7 +21,7 @@ def test_a_store_opens_as_splits(tmp_path):
     assert "share of 0.5" in splits.notes[0]
     with pytest.raises(ValueError, match=r"resolution: expected one of \[16, 32\], found 64"):
         splits.at(64)
-    with pytest.raises(ValueError, match="a store takes no options, found problem"):
+    with pytest.raises(ValueError, match="expected no options, as for any store, found problem"):
         open_dataset(tmp_path, problem="darcy")
 
 

@@ -8,7 +8,7 @@ from opnet.evaluation.records import provenance, read_results, record, results
 
 def test_records_are_flat_and_in_the_vocabulary():
     assert record("x", 1, seed=None, n=3) == {"name": "x", "value": 1.0, "n": 3}
-    with pytest.raises(ValueError, match=r"unknown labels \['size'\]"):
+    with pytest.raises(ValueError, match=r"expected labels among .*found \['size'\]"):
         record("x", 1, size=3)
 
 

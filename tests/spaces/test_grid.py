@@ -40,7 +40,7 @@ def test_describe_makes_the_same_grid_again():
         ({"shape": (0,), "nodes": "cell"}, "at least 1 nodes on axis 0, found 0"),
         ({"shape": (4,), "nodes": "center"}, "expected one of vertex, cell, left, interior, found 'center'"),
         ({"shape": (4,), "boundary": "open"}, "Grid.boundary"),
-        ({"shape": (4,), "boundary": (("periodic", "neumann"),)}, "periodic on one side alone"),
+        ({"shape": (4,), "boundary": (("periodic", "neumann"),)}, "expected both sides of axis 0 periodic or none"),
         ({"shape": (4,), "extent": ((1, 0),)}, "low < high on axis 0"),
         ({"shape": (4, 4), "extent": ((0, 1),)}, "expected 2"),
     ],
