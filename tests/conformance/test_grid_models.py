@@ -170,7 +170,7 @@ def test_training_after_inference_mode(config):
         (torch.zeros(2, 3, 12, 12, dtype=torch.float64), None, "expected"),
         (torch.zeros(2, 12, 12, dtype=torch.float64), None, "expected"),
         (torch.zeros(2, 1, 12, 12), None, "expected torch.float64.* found torch.float32"),
-        (torch.zeros(2, 1, 12, 12, dtype=torch.int64), None, "expected torch.float64"),
+        (torch.zeros(2, 1, 12, 12, dtype=torch.int64), None, "expected .* found torch.int64"),
         (torch.zeros(2, 1, 12, 12, dtype=torch.float64), Grid((13, 13)), r"expected .*13, 13"),
     ],
     ids=["channels", "axes", "single precision", "integers", "another grid"],
