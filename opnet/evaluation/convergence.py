@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opnet.evaluation.intervals import t_interval, t_quantile
-from opnet.evaluation.plots import colours, error_axes
+from opnet.evaluation.plots import INK, error_axes, shifted, styles
 from opnet.evaluation.records import Record, record
 from opnet.graphs.graphon import EXACT
 
@@ -171,23 +171,57 @@ class Convergence:
         fit = {"low": low, "high": high, "expected": self.expected, "tolerance": self.tolerance}
         return [record("order", self.order, **fit, **common), *errors]
 
-    def draw(self, axes: Axes, colour: str) -> None:
-        """Errors of every seed, their mean, and a line of the expected slope beside."""
-        mean = np.exp(np.log(np.maximum(self.errors, 1e-300)).mean(1))
-        for column in self.errors.T:
-            axes.loglog(self.sizes, column, ".", color=colour, alpha=0.25, markersize=4)
-        axes.loglog(self.sizes, mean, "o-", color=colour, markersize=4, label=self._legend)
-        if self.expected is not None and isfinite(self.expected):
-            x = np.array([self.sizes[0], self.sizes[-1]], dtype=float)
-            axes.loglog(x, 1.35 * mean[0] * (x / x[0]) ** self.expected, "--", color=colour, linewidth=1)
+    def draw(self, axes: Axes, style: Mapping[str, Any], place: float = 0.5) -> None:
+        """Errors of every seed, their geometric mean, and a dashed segment of the expected slope close above it.
+
+        Errors that are zero are left out, and an exact part is but an entry of the legend.
+
+        Args:
+            style: of the mean's line and markers, as `opnet.evaluation.plots.styles` gives them.
+            place: from 0 to 1, of this part among others: where along the curve the segment stands, and how far to the
+                left or right of their size the dots of the seeds.
+        """
+        if self.exact:
+            axes.plot([], [], **{**style, "linestyle": "none"}, label=self._legend)
+            return
+        errors = np.where(self.errors > 0, self.errors, nan)
+        axes.loglog(self.sizes, np.exp(np.log(errors).mean(1)), **style, label=self._legend)
+        # Beside their size, so that neither the mean nor another part covers them.
+        beside = shifted(axes.transData, axes, 20 * (place - 0.5) if place != 0.5 else 6, 0)
+        for column in errors.T:
+            axes.loglog(self.sizes, column, ".", color=style["color"], markersize=3, transform=beside)
+            # What is drawn by a shifted transform does not widen the axes by itself.
+            seen = np.isfinite(column)
+            axes.update_datalim(np.stack([np.array(self.sizes)[seen], column[seen]], 1))
+        if self._has_slope:
+            self._draw_theory(axes, style["color"], place)
+
+    def _draw_theory(self, axes: Axes, colour: str, place: float) -> None:
+        assert self.expected is not None
+        x, y = self._logarithms
+        middle = x[0] + place * (x[-1] - x[0])
+        ends = middle + np.array([-0.07, 0.07]) * (x[-1] - x[0])
+        line = np.interp(middle, x, y.mean(1)) + self.expected * (ends - middle)
+        above = shifted(axes.transData, axes, 0, 7)
+        axes.plot(np.exp(ends), np.exp(line), "--", color=colour, linewidth=1.2, transform=above)
+
+    @property
+    def _has_slope(self) -> bool:
+        """Whether there is a slope of theory to draw beside the curve."""
+        finite = self.expected is not None and isfinite(self.expected)
+        return finite and bool(self._fitted.sum() >= 2)
 
     @property
     def _legend(self) -> str:
         name = f"{self.part}: " if self.part else ""
         if self.exact:
             return f"{name}exact"
-        theory = "" if self.expected is None else f", theory {self.expected:g}"
-        return f"{name}{self.order:.3f} [{self.interval[0]:.3f}, {self.interval[1]:.3f}]{theory}"
+        low, high = self.interval
+        # An interval wider than 1, or none, tells no order from the next.
+        found = f"{self.order:.3f} [{low:.3f}, {high:.3f}]" if high - low <= 1 else "order not resolved"
+        if self.expected is None:
+            return name + found
+        return f"{name}{found}, theory {'exact' if self.expected == EXACT else format(self.expected, 'g')}"
 
     @property
     def _fitted(self) -> NDArray[np.bool_]:
@@ -259,11 +293,20 @@ class ConvergenceStudy:
         return [row for curve in self.curves.values() for row in curve.records(**labels)]
 
     def plot(self, target: Axes | str | Path, *, size_name: str = "n", title: str = "") -> None:
-        """Draw on matplotlib axes, or into a file of the format its ending says."""
+        """Draw on matplotlib axes, or into a file of the format its ending says.
+
+        The legend gives each part's order and interval, "order not resolved" where the interval is wider than 1, and
+        "exact" for an exact part, which has no curve. It stands below the axes: a figure of yours needs
+        `layout="constrained"`, or room there.
+        """
         sizes = next(iter(self.curves.values())).sizes
         with error_axes(target, sizes, size_name, title) as axes:
-            for curve, colour in zip(self.curves.values(), colours(len(self.curves)), strict=True):
-                curve.draw(axes, colour)
+            count = len(self.curves)
+            for i, (curve, style) in enumerate(zip(self.curves.values(), styles(count), strict=True)):
+                # Segments of theory stand side by side, as curves may coincide.
+                curve.draw(axes, style, (i + 1) / (count + 1))
+            if any(not curve.exact and curve._has_slope for curve in self.curves.values()):
+                axes.plot([], [], "--", color=INK, linewidth=1.2, label="slope of theory")
 
     def _each(self, name: str) -> Any:
         if list(self.curves) == [""]:

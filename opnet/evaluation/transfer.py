@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from opnet.evaluation.convergence import by_part
 from opnet.evaluation.intervals import t_interval
-from opnet.evaluation.plots import colours, error_axes
+from opnet.evaluation.plots import error_axes, scale_errors, styles
 from opnet.evaluation.records import Record, record
 
 if TYPE_CHECKING:
@@ -56,10 +56,13 @@ class TransferStudy:
         return self.errors[part].mean(2)
 
     def fit(self, part: str = "") -> TransferFit | None:
-        """The law the matrix follows; None for fewer than five entries, or an entry that is zero.
+        """The law the matrix follows, the least of the fits from several starting rates; None where there is none.
 
-        The least of the fits from several starting rates. Where the error does not depend on the sizes, C and rate mean
-        nothing, and floor says all.
+        That is for fewer than five entries, an entry that is zero, and errors that do not fall with the sizes beyond
+        their scatter: C and rate would be fitted to noise. The law must beat a constant by the F test at 5 %: with m
+        entries and S the sums of squares left in log error, two more parameters bring S_law / S_constant below r by
+        chance with probability r^((m - 3) / 2). Entries of one training size share their models, so few seeds may
+        still pass for a law by luck.
         """
         from scipy.optimize import least_squares
 
@@ -80,11 +83,16 @@ class TransferStudy:
                 bounds = ([-60.0, 0.05, -60.0], [60.0, 4.0, 60.0])
                 fits.append(least_squares(misfit, [scale, rate, floor], bounds=bounds))
         best = min(fits, key=lambda fit: fit.cost)
+        constant = float(((goal - goal.mean()) ** 2).sum())
+        # Equal but for rounding, or no better than a constant.
+        by_chance = (2 * best.cost / constant) ** ((goal.size - 3) / 2) if constant > 1e-20 * goal.size else 1.0
+        if by_chance > 0.05:
+            return None
         C, rate, floor = np.exp(best.x[0]), best.x[1], np.exp(best.x[2])
         return TransferFit(float(C), float(rate), float(floor), float(np.sqrt(np.mean(best.fun**2))))
 
     def records(self, **labels: Any) -> list[Record]:
-        """Each entry of the matrix with its 95 % t-interval over seeds (`n` is the test size), and the fits."""
+        """Each entry of the matrix with its 95 % t-interval over seeds (`n` is the test size), and the fits found."""
         rows = []
         for part, errors in self.errors.items():
             common = {"part": part or None, **labels}
@@ -101,16 +109,20 @@ class TransferStudy:
                     rows.append(record(f"transfer_{name}", getattr(fit, name), **common))
         return rows
 
-    def plot(self, target: Axes | str | Path, *, part: str = "", title: str = "") -> None:
-        """Error against test size, a line a training size, on matplotlib axes or into a file."""
+    def plot(self, target: Axes | str | Path, *, part: str = "", title: str = "", label: str = "error") -> None:
+        """Error against test size, a line a training size, on matplotlib axes or into a file.
+
+        The y axis is logarithmic where errors spread over a factor of 2 or more, else linear from zero; `label` says
+        what they are. Bands reach from the least to the greatest error of the seeds.
+        """
         errors = self.errors[part]
-        with error_axes(target, self.sizes_test, "n", title) as axes:
-            for n1, row, colour in zip(self.sizes_train, errors, colours(len(errors)), strict=True):
-                axes.loglog(
-                    self.sizes_test, row.mean(1), "o-", color=colour, markersize=4, label=f"trained at n = {n1}"
-                )
+        with error_axes(target, self.sizes_test, "n", title, label) as axes:
+            for n1, row, style in zip(self.sizes_train, errors, styles(len(errors)), strict=True):
+                axes.plot(self.sizes_test, row.mean(1), **style, label=f"trained at n = {n1}")
                 if len(self.seeds) > 1:
-                    axes.fill_between(self.sizes_test, row.min(1), row.max(1), color=colour, alpha=0.15, linewidth=0)
+                    band = {"color": style["color"], "alpha": 0.15, "linewidth": 0}
+                    axes.fill_between(self.sizes_test, row.min(1), row.max(1), **band)
+            scale_errors(axes)
 
 
 def measure_transfer(

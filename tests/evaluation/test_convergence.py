@@ -86,9 +86,61 @@ def test_plots_onto_axes_and_into_files(tmp_path):
     axes = Figure().subplots()
     study.plot(axes, title="T")
     legend = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert legend == ["a: -1.000 [-1.000, -1.000], theory -1", "b: exact"]
+    assert legend == ["a: -1.000 [-1.000, -1.000], theory -1", "b: exact", "slope of theory"]
+    assert axes.get_ylim()[0] > 1e-4  # the exact part is not drawn
     study.plot(tmp_path / "study.png")
     assert (tmp_path / "study.png").stat().st_size > 1000
+
+
+def drawn(study):
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")
+    axes = figure.subplots()
+    study.plot(axes)
+    figure.draw_without_rendering()
+    return axes
+
+
+def test_the_legend_does_not_lie_on_the_data_and_every_seed_is_within_the_axes():
+    spread = [0.1, 1.0, 30.0]
+    axes = drawn(measure_convergence(lambda n, seed: spread[seed] / n, SIZES, range(3), expected=-1.0))
+    assert axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0
+    low, high = axes.get_ylim()
+    assert low < 0.1 / 1600
+    assert high > 30.0 / 100
+
+
+def test_the_slope_of_theory_stands_close_above_its_own_curve():
+    axes = drawn(measure_convergence(lambda n, seed: {"a": 1 / n, "b": 5 * n**-0.5}, SIZES, expected={"b": -0.5}))
+    (segment,) = [line for line in axes.lines if line.get_linestyle() == "--" and len(line.get_xdata())]
+    x, y = (np.array(v, float) for v in segment.get_data())
+    assert np.log(y[1] / y[0]) / np.log(x[1] / x[0]) == pytest.approx(-0.5)
+    assert y == pytest.approx(5 * x**-0.5)
+    assert x[1] / x[0] < 2
+    shift = segment.get_transform().transform((x[0], y[0])) - axes.transData.transform((x[0], y[0]))
+    assert shift == pytest.approx([0, 7 / 72 * axes.figure.dpi])
+
+
+def test_seeds_have_the_colour_of_their_part():
+    axes = drawn(measure_convergence(lambda n, seed: {"a": 1 / n, "b": 1 / n}, SIZES, [0, 1]))
+    dots = [line.get_color() for line in axes.lines if line.get_marker() == "."]
+    a, b = (line.get_color() for line in axes.lines if not line.get_label().startswith("_"))
+    assert a != b
+    assert dots == [a, a, b, b]
+
+
+def test_an_interval_wider_than_one_is_no_order():
+    wobble = dict(zip(SIZES, [1.0, 9.0, 0.5, 7.0, 0.3], strict=True))
+    study = measure_convergence(lambda n, seed: wobble[n] / n, SIZES, seeds=[0], expected=EXACT)
+    assert study.interval[1] - study.interval[0] > 1
+    (entry,) = drawn(study).get_legend().get_texts()
+    assert entry.get_text() == "order not resolved, theory exact"
+
+
+def test_sizes_with_no_error_are_left_out_of_the_picture():
+    axes = drawn(measure_convergence(lambda n, seed: 0.0 if n > 400 else 1 / n, SIZES, [0]))
+    assert axes.get_ylim()[0] > 1e-4
 
 
 @pytest.mark.parametrize(

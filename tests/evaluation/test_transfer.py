@@ -28,9 +28,21 @@ def test_finds_the_law(rate, floor):
     assert fit(50, 200) == pytest.approx(law(1.0, rate, floor)(50, 200, 0), rel=1e-4)
 
 
-def test_a_floor_is_found_under_noise_where_sizes_do_not_matter():
-    fit = study(law(0.0, 1.0, 0.05, noise=0.02), seeds=range(5)).fit("graph")
-    assert fit(100, 3200) == pytest.approx(0.05, rel=0.05)
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_no_law_is_fitted_where_sizes_do_not_matter(noise):
+    result = study(law(0.0, 1.0, 0.05, noise=noise), seeds=range(5))
+    assert result.fit("graph") is None
+    assert {r["name"] for r in result.records()} == {"transfer_error"}
+
+
+def test_no_law_is_fitted_to_errors_that_grow():
+    assert study(lambda n1, n2, seed: n2**0.2).fit("graph") is None
+
+
+def test_a_law_is_found_under_noise():
+    fit = study(law(1.0, 1.0, 0.01, noise=0.05), seeds=range(5)).fit("graph")
+    assert fit.rate == pytest.approx(1.0, abs=0.3)
+    assert fit(100, 3200) == pytest.approx(law(1.0, 1.0, 0.01)(100, 3200, 0), rel=0.1)
 
 
 def test_matrix_and_records():
@@ -67,3 +79,14 @@ def test_too_few_entries_are_not_fitted_and_bad_errors_refused():
 def test_plots(tmp_path):
     study(law(1.0, 1.0, 0.01)).plot(tmp_path / "transfer.png", part="graph", title="tent")
     assert (tmp_path / "transfer.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("floor", "scale"), [(0.17, "linear"), (1e-3, "log")])
+def test_a_change_of_a_few_per_cent_does_not_fill_the_axis(floor, scale):
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    study(law(0.1, 1.0, floor)).plot(axes, part="graph", label="relative L2")
+    assert axes.get_yscale() == scale
+    assert axes.get_ylabel() == "relative L2"
+    assert (axes.get_ylim()[0] == 0) == (scale == "linear")
