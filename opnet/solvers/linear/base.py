@@ -126,9 +126,9 @@ def _verify(
 ) -> tuple[Tensor, Tensor]:
     """The status that b - A x deserves, whatever the iteration believed, and the normwise backward error.
 
-    An element whose residual misses the tolerance is still solved as well as the precision allows when its backward
-    error is at the unit roundoff (N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., SIAM 2002,
-    theorem 7.1). A diverging x makes that error small too, so the residual must be small in itself as well.
+    An element whose residual misses the tolerance is solved as well as the precision allows when its backward error is
+    at the unit roundoff (N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., SIAM 2002, theorem
+    7.1): ROUNDING_FLOOR. A diverging x makes that error small too, so the residual must be small in itself as well.
     """
     eps = torch.finfo(b.dtype).eps
     size = operator_norm(A) * norms(x, A) + norm_b
@@ -137,8 +137,8 @@ def _verify(
     reached = finite & (norm_r <= target)
     floor = finite & ~reached & (backward <= 8 * eps) & (norm_r <= eps**0.375 * norm_b)
     status = status.clone()
-    mark(status, ~reached & (status == Status.CONVERGED), Status.ROUNDING_FLOOR)
-    mark(status, reached | floor, Status.CONVERGED)
+    mark(status, floor | (~reached & (status == Status.CONVERGED)), Status.ROUNDING_FLOOR)
+    mark(status, reached, Status.CONVERGED)
     mark(status, ~finite, Status.NON_FINITE)
     return status, backward
 
