@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from opnet.core.expect import expect, found
 from opnet.graphs.graph import Graph
 from opnet.spaces.grid import Grid
 from opnet.spaces.statistics import ChannelStatistics
@@ -91,12 +92,24 @@ class Dataset(ABC):
         return ChannelStatistics.of(batch.inputs), ChannelStatistics.of(batch.targets, center=False)
 
     def subset(self, indices: Sequence[int] | Tensor | np.ndarray) -> Dataset:
-        """The samples at `indices` as a data set of their own."""
-        return Subset(self, torch.as_tensor(np.asarray(indices), dtype=torch.long))
+        """The samples at `indices` as a data set of their own; `ValueError` for positions that are not there."""
+        index, n = np.asarray(indices), len(self)
+        if index.size and not (index.ndim == 1 and index.dtype.kind in "iu"):
+            raise ValueError(f"subset: expected a sequence of integers, found {found(indices)}")
+        if index.size and not -n <= index.min() <= index.max() < n:
+            raise ValueError(f"subset: expected positions from 0 to {n - 1}, found {index.min()} to {index.max()}")
+        return Subset(self, torch.as_tensor(index, dtype=torch.long))
 
 
 class ArrayDataset(Dataset):
     """A data set held in memory.
+
+    Args:
+        inputs, targets: floating tensors of as many finite samples; see `Batch` for their shapes.
+        domain: the `Grid` or `Graph` of all samples.
+
+    Raises:
+        ValueError: for other dtypes, numbers of samples, values that are not finite, or a shape not the grid's.
 
     >>> data = ArrayDataset(torch.zeros(3, 1, 4), torch.ones(3, 1, 4), Grid((4,), nodes="cell"))
     >>> len(data), data.batch([2]).targets.shape
@@ -114,6 +127,10 @@ class ArrayDataset(Dataset):
         residual: Tensor | None = None,
         parameters: dict[str, Tensor] | None = None,
     ) -> None:
+        for name, values in (("inputs", inputs), ("targets", targets)):
+            if not (isinstance(values, Tensor) and values.is_floating_point()):
+                raise ValueError(f"ArrayDataset: {name}: expected a floating Tensor, found {found(values)}")
+        expect("ArrayDataset: domain", domain, (Grid, Graph), "a Grid or a Graph")
         if len(inputs) != len(targets):
             raise ValueError(f"expected as many targets as inputs, found {len(targets)} and {len(inputs)}")
         for name, values in (("inputs", inputs), ("targets", targets)):

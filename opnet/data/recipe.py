@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from opnet.core.expect import expect, integer, integers
 from opnet.data.manifest import VERSION, Manifest, digest_of, plain, software_versions
 from opnet.solvers.pde.problem import Problem
 
@@ -63,6 +64,9 @@ class DataRecipe:
     licence: str = "MIT"
 
     def __post_init__(self) -> None:
+        expect("DataRecipe.problem", self.problem, Problem, "a problem such as Darcy()")
+        trained = integer("DataRecipe.train_resolution", self.train_resolution)
+        tested = integers("DataRecipe.test_resolutions", self.test_resolutions, "integers such as (32, 64)")
         for field, least in (("n_train", 1), ("n_test", 1), ("seed", 0), ("shard_size", 1)):
             value = getattr(self, field)
             if not isinstance(value, int) or not least <= value < TEST_OFFSET:
@@ -71,9 +75,10 @@ class DataRecipe:
             raise ValueError(f"DataRecipe.dtype: expected one of {', '.join(DTYPES)}, found {self.dtype!r}")
         if not 0 <= self.error_share <= 1:
             raise ValueError(f"DataRecipe.error_share: expected a share from 0 to 1, found {self.error_share}")
-        resolutions = sorted({self.train_resolution, *self.test_resolutions})
+        resolutions = sorted({trained, *tested})
         for resolution in resolutions:
             self.problem.grid(resolution)
+        object.__setattr__(self, "train_resolution", trained)
         object.__setattr__(self, "test_resolutions", tuple(resolutions))
         object.__setattr__(self, "error_share", float(self.error_share))
         plain(self.problem, ("DataRecipe.problem",))

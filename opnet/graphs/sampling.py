@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from opnet.core.expect import expect, integer
 from opnet.graphs.graph import Graph
 from opnet.graphs.graphon import Graphon
 from opnet.linops.base import LinearOperator
@@ -80,7 +81,8 @@ def sample_graph(
 
 
 def _check(W: Graphon, n: int, regime: str, nodes: str, density: float) -> None:
-    if n < 1:
+    expect("sample_graph: W", W, Graphon, "a graphon such as graphons.tent()")
+    if integer("sample_graph: n", n) < 1:
         raise ValueError(f"n: expected at least one node, found {n}")
     for argument, value, known in (("regime", regime, REGIMES), ("nodes", nodes, PLACEMENTS)):
         if value not in known:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from opnet.core.expect import expect
 from opnet.core.registry import register
 from opnet.linops.base import LinearOperator
 from opnet.spaces.grid import Grid
@@ -119,6 +120,7 @@ def _face_coefficients(a: Tensor, grid: Grid, axis: int) -> Tensor:
 
 
 def _check_grid(grid: Grid) -> None:
+    expect("Diffusion.grid", grid, Grid, 'a Grid such as Grid((64, 64), nodes="cell")')
     if grid.dim > 3:
         raise ValueError(f"Diffusion.grid: expected 1, 2 or 3 axes, found {grid.dim}")
     if set(grid.nodes) != {"cell"}:
@@ -130,6 +132,7 @@ def _check_grid(grid: Grid) -> None:
 
 
 def _check_coefficient(a: Tensor, grid: Grid) -> None:
+    expect("Diffusion.a", a, Tensor, "a Tensor")
     if not a.dtype.is_floating_point or a.ndim < grid.dim or tuple(a.shape[a.ndim - grid.dim :]) != grid.shape:
         raise ValueError(
             f"Diffusion.a: expected a floating tensor of shape (..., {', '.join(map(str, grid.shape))}), "

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
+from opnet.core.expect import integer, integers
 from opnet.core.registry import register
 from opnet.core.typing import Float
 from opnet.models.base import Model
@@ -78,6 +79,7 @@ class FNO(Model):
         zero_boundary: bool = False,
     ) -> None:
         super().__init__()
+        modes = integers("FNO: modes", modes, "integers, one for each axis, such as (12, 12)")
         self.arguments = {
             "in_channels": in_channels,
             "out_channels": out_channels,
@@ -91,7 +93,7 @@ class FNO(Model):
             "zero_boundary": zero_boundary,
         }
         _check_arguments(self.arguments)
-        self.in_channels, self.modes, self.basis, self.padding = in_channels, tuple(modes), basis, padding
+        self.in_channels, self.modes, self.basis, self.padding = in_channels, modes, basis, padding
         self.symmetric, self.zero_boundary = symmetric, zero_boundary
         self.lifting = nn.Linear(in_channels + (2 if symmetric else len(self.modes)), width)
         self.spectral = nn.ModuleList(
@@ -161,6 +163,7 @@ def _symmetric_features(x: Tensor) -> Tensor:
 
 def _check_arguments(arguments: dict) -> None:
     for name in ("in_channels", "out_channels", "width", "layers", "projection_width"):
+        arguments[name] = integer(f"FNO: {name}", arguments[name])
         if not arguments[name] >= 1:
             raise ValueError(f"FNO: {name}: expected at least 1, found {arguments[name]}")
     modes, basis = arguments["modes"], arguments["basis"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from opnet.core.expect import integers
 from opnet.core.typing import Float
 
 BOUNDARIES = ("dirichlet", "neumann", "robin", "periodic")
@@ -30,7 +31,8 @@ class Grid:
             "interior": both ends left out, spacing L/(n+1).
 
     Raises:
-        ValueError: for an empty axis, an inverted extent, an unknown or mismatched boundary or placement.
+        ValueError: for a shape other than integers, an empty axis, an inverted extent, an unknown or mismatched
+            boundary or placement.
 
     >>> grid = Grid((4, 4), nodes="cell")
     >>> grid.spacing
@@ -47,7 +49,7 @@ class Grid:
     nodes: Any = "vertex"
 
     def __post_init__(self) -> None:
-        shape = tuple(int(n) for n in self.shape)
+        shape = integers("Grid.shape", self.shape, "integers, one for each axis, such as (64, 64)")
         if not shape:
             raise ValueError("Grid.shape: expected at least one axis, found none")
         dim = len(shape)

@@ -26,7 +26,12 @@ class ChannelStatistics:
         """Statistics of `values` (sample, channel, *grid); without centring the scale is the root mean square.
 
         Outputs that vanish on a boundary are scaled without centring, so that zero stays zero.
+
+        Raises:
+            ValueError: for no values, which have no statistics.
         """
+        if values.numel() == 0:
+            raise ValueError(f"ChannelStatistics.of: expected at least one sample, found shape {tuple(values.shape)}")
         channels = values.to(torch.float64).transpose(0, 1).reshape(values.shape[1], -1)
         shift = channels.mean(1) if center else torch.zeros(len(channels), dtype=torch.float64)
         scale = (channels - shift[:, None]).square().mean(1).sqrt()

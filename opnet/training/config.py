@@ -7,6 +7,7 @@ from math import isfinite
 
 import torch
 
+from opnet.core.expect import integer
 from opnet.training.schedules import SCHEDULES
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
@@ -51,8 +52,9 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
-            value = getattr(self, name)
-            _expect(self, name, _is_integer(value) and value >= least, f"an integer of at least {least}")
+            expected = f"an integer of at least {least}"
+            object.__setattr__(self, name, integer(f"FitConfig.{name}", getattr(self, name), expected))
+            _expect(self, name, getattr(self, name) >= least, expected)
         _expect(self, "learning_rate", _is_finite(self.learning_rate) and self.learning_rate > 0, "a positive number")
         _expect(
             self, "weight_decay", _is_finite(self.weight_decay) and self.weight_decay >= 0, "a number of at least 0"
@@ -65,9 +67,11 @@ class FitConfig:
         for name, allowed in (("schedule", SCHEDULES), ("precision", PRECISIONS), ("augmentation", AUGMENTATIONS)):
             _expect(self, name, getattr(self, name) in tuple(allowed), f"one of {', '.join(allowed)}")
         try:
-            torch.device(self.device)
+            device = torch.device(self.device)
         except (RuntimeError, TypeError) as error:
             raise ValueError(f"FitConfig.device: expected a torch device, found {self.device!r}") from error
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(f"FitConfig.device: expected a device of this machine, found {self.device!r} without CUDA")
 
     @property
     def dtype(self) -> torch.dtype:
@@ -77,10 +81,6 @@ class FitConfig:
 def _expect(config: FitConfig, name: str, fulfilled: bool, expected: str) -> None:
     if not fulfilled:
         raise ValueError(f"FitConfig.{name}: expected {expected}, found {getattr(config, name)!r}")
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_finite(value: object) -> bool:

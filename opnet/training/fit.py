@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from opnet.core.errors import TrainingError
+from opnet.core.expect import expect
 from opnet.core.progress import Progress, silent
 from opnet.data.batch import Batch, Dataset
 from opnet.evaluation.evaluate import measure
@@ -112,11 +113,15 @@ def fit(
     >>> run.steps, run.history[-1]["loss"] < 0.01
     (60, True)
     """
+    expect("fit: model", model, nn.Module, "a model")
+    for name, data in (("dataset", dataset), ("validation", validation)):
+        if data is not None or name == "dataset":
+            expect(f"fit: {name}", data, Dataset, "a Dataset such as ArrayDataset(inputs, targets, grid)")
+    expect("fit: loss", loss, Metric, "a metric such as RelativeL2()")
+    expect("fit: config", config, FitConfig, "a FitConfig")
     if folder is not None and not isinstance(model, Model):
         raise ValueError(f"fit: expected an opnet Model to write checkpoints of, found {type(model).__name__}")
     device = torch.device(config.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"FitConfig.device: expected a device of this machine, found {config.device!r} without CUDA")
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError("fit: expected a model with parameters to train, found none")
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from opnet.core.expect import expect
 from opnet.core.registry import register
 from opnet.core.status import Status
 from opnet.linops.base import LinearOperator
@@ -33,6 +34,10 @@ class CG(LinearSolver):
     """
 
     preconditioner: LinearSolver | None = None
+
+    def __post_init__(self) -> None:
+        if self.preconditioner is not None:
+            expect("CG.preconditioner", self.preconditioner, LinearSolver, "a solver such as Multigrid(), or None")
 
     def setup(self, operator: LinearOperator) -> CGState:
         """Set the preconditioner up; `ValueError` if it is not symmetric."""

@@ -8,6 +8,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
+from opnet.core.expect import expect
 from opnet.core.status import raise_for_status
 from opnet.solvers.ode.runge_kutta import Dopri5
 from opnet.solvers.ode.stepper import Direct, ODESolution, Request, Stepper, VectorField
@@ -58,10 +59,9 @@ def solve_ode(
     opnet.core.errors.SolveError: solve_ode: the step size fell below ... (batch element 0 of 1 at t = 1)
     """
     method = Dopri5() if method is None else method
-    if not isinstance(method, Stepper):
-        raise ValueError(f"method: expected a stepper such as Dopri5(), found {method!r}")
-    if adjoint is not None and not isinstance(adjoint, Direct):
-        raise ValueError(f"adjoint: expected Direct(), found {adjoint!r}")
+    expect("method", method, Stepper, "a stepper such as Dopri5()")
+    if adjoint is not None:
+        expect("adjoint", adjoint, Direct, "Direct()")
     if not (rtol >= 0 and atol >= 0 and rtol + atol > 0):
         raise ValueError(f"rtol, atol: expected non-negative tolerances, not both zero, found {rtol} and {atol}")
     if step is not None and not (step > 0 and isfinite(step)):
@@ -76,12 +76,14 @@ def solve_ode(
 
 
 def _state(y0: Tensor) -> Tensor:
+    expect("y0", y0, Tensor, "a floating Tensor")
     if not y0.dtype.is_floating_point or y0.numel() == 0:
         raise ValueError(f"y0: expected a non-empty floating tensor, found {y0.dtype} of shape {tuple(y0.shape)}")
     return y0
 
 
 def _times(ts: Tensor) -> tuple[float, ...]:
+    expect("ts", ts, Tensor, "a floating Tensor of shape (time,)")
     if ts.ndim != 1 or len(ts) == 0 or not ts.dtype.is_floating_point:
         raise ValueError(f"ts: expected a floating tensor of shape (time,), found {ts.dtype} of {tuple(ts.shape)}")
     times = tuple(ts.detach().to(torch.float64).tolist())
