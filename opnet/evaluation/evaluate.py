@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from opnet.core.errors import SolveError
+from opnet.core.expect import expect
 from opnet.core.status import Status
 from opnet.data.batch import Batch, Dataset, Domain
 from opnet.evaluation.intervals import mean_interval
@@ -67,7 +68,7 @@ class Row:
 def evaluate(
     model: nn.Module,
     dataset: Dataset,
-    metrics: Sequence[Metric] = (RelativeL2(),),
+    metrics: Metric | Sequence[Metric] = (RelativeL2(),),  # noqa: B008  (frozen values)
     *,
     batch_size: int = 20,
     inference: str = "native",
@@ -78,15 +79,24 @@ def evaluate(
     The model runs in evaluation mode, where it is and in its own precision, and is left in the mode it was in.
 
     Args:
+        metrics: one or several.
         batch_size: samples predicted at a time; changes nothing but memory and time.
         inference: "native": the model runs on the data set's own domain; "subsample_interpolate": on every s-th node,
             its answer brought back by the sine sum through it, for functions that vanish on the boundary.
         resolution: for "subsample_interpolate", the nodes an axis to infer at.
 
     Raises:
-        ValueError: for an empty data set, an unknown inference, or a resolution that no stride of the grid gives.
+        ValueError: for arguments of another kind, no metrics, an empty data set, an unknown inference, or a resolution
+            that no stride of the grid gives.
         SolveError: naming the sample, when a prediction is not finite.
     """
+    expect("evaluate: model", model, nn.Module, "a model")
+    expect("evaluate: dataset", dataset, Dataset, "a Dataset such as ArrayDataset(inputs, targets, grid)")
+    metrics = tuple(metrics) if isinstance(metrics, (list, tuple)) else (cast(Metric, metrics),)
+    for metric in metrics:
+        expect("evaluate: metrics", metric, Metric, "metrics such as RelativeL2()")
+    if not metrics:
+        raise ValueError("evaluate: metrics: expected at least one, found none")
     if inference not in INFERENCES:
         raise ValueError(f"inference: expected one of {', '.join(INFERENCES)}, found {inference!r}")
     if (resolution is None) != (inference == "native"):

@@ -42,6 +42,8 @@ def test_rows_carry_mean_interval_and_samples():
     assert row.per_sample.shape == (7,)
     assert row.per_sample.dtype == torch.float64
     assert mse.low < mse.mean < mse.high
+    (alone,) = evaluate(model, dataset, MSE(), batch_size=3)
+    assert (alone.metric, alone.mean) == ("MSE", mse.mean)
     record = mse.record(model="Scale", seed=0)
     assert record["name"] == "MSE"
     assert record["value"] == mse.mean
