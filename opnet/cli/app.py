@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -169,10 +170,21 @@ def main() -> NoReturn:
 
 
 def _exit_code(arguments: list[str]) -> int:
-    if "--debug" in arguments:
-        return app(arguments, standalone_mode=False) or 0
     try:
-        return app(arguments, standalone_mode=False) or 0
+        code = app(arguments, standalone_mode=False) or 0
+        if code != EXIT_INTERRUPTED:  # what typer makes of KeyboardInterrupt
+            return code
+        raise KeyboardInterrupt
+    except BaseException as error:
+        if "--debug" in arguments:
+            traceback.print_exception(error)
+        return _answer(error)
+
+
+def _answer(error: BaseException) -> int:
+    """Say what went wrong, and the exit code for it; raises again what only a programmer can mend."""
+    try:
+        raise error
     except (KeyboardInterrupt, typer.Abort):
         _say("interrupted; the same command goes on from here", prefix="")
         return EXIT_INTERRUPTED
@@ -180,10 +192,10 @@ def _exit_code(arguments: list[str]) -> int:
         _say(str(error))
         return EXIT_FAILURE
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        _say(f"{error.filename}: expected a file or folder that can be read, found: {error.strerror}")
+        _say(f"{error.filename}: expected a file or folder that can be used, found: {error.strerror}")
         return EXIT_WRONG_INPUT
     except OSError as error:
-        _say(str(error))
+        _say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         return EXIT_FAILURE
     except ValueError as error:
         _say(str(error))

@@ -21,6 +21,8 @@ from opnet.data.durable import replace_file
 from opnet.data.generate import generate
 from opnet.evaluation.records import Record, provenance, results
 
+RECIPE_KINDS = ("problem", "format", "graphon", "model", "activation", "stepper", "loss", "metric")
+
 
 def open_job(
     path: Path, settings: Sequence[str], seed: int | None, *, data: Path | None = None, device: str = "cpu"
@@ -41,8 +43,10 @@ def run(job: Job, console: Console, *, out: Path | None, workers: int) -> None:
     folder = RunFolder(job.recipe, out)
     finished = folder.finished_results()
     if finished is not None:
+        meta, records = finished
+        _check_same_data(job, folder, console, meta["dataset"])
         console.message(f"{folder.path}: everything is finished; reusing it (remove the folder to start again)")
-        _show(job, console, finished["records"], folder.report)
+        _show(job, console, records, folder.report)
         return
     seconds: dict[str, float] = {}
     with _timed(seconds, "data"):
@@ -54,10 +58,20 @@ def run(job: Job, console: Console, *, out: Path | None, workers: int) -> None:
     meta = provenance(
         seed=job.recipe.seed, dataset=job.data_digest, recipe=job.recipe.digest, device=job.device, seconds=seconds
     )
-    page = job.report(records, meta).html()
-    replace_file(folder.report, page.encode())
-    replace_file(folder.results, results(records, meta).encode())
+    folder.finish(job.report(records, meta).html(), records, meta)
     _show(job, console, records, folder.report)
+
+
+def _check_same_data(job: Job, folder: RunFolder, console: Console, digest: str) -> None:
+    """Raise unless other people's files are still those that were measured; a recipe determines all other data."""
+    if job.recipe.data.format is None:
+        return
+    job.prepare_data(folder, console)
+    if job.data_digest != digest:
+        raise RecipeError(
+            f"{folder.path}: expected the data it was run on (sha256 {digest[:8]}), "
+            f"found others (sha256 {job.data_digest[:8]}); choose another --out"
+        )
 
 
 def train(job: Job, console: Console, *, out: Path | None, workers: int) -> None:
@@ -65,7 +79,7 @@ def train(job: Job, console: Console, *, out: Path | None, workers: int) -> None
     folder = RunFolder(job.recipe, out)
     job.prepare_data(folder, console, workers=workers)
     job.train(folder, console)
-    console.line(f"checkpoints: {folder.checkpoints}")
+    console.answer(f"checkpoints: {folder.checkpoints}")
 
 
 def generate_store(job: Job, console: Console, *, out: Path | None, workers: int) -> None:
@@ -74,14 +88,16 @@ def generate_store(job: Job, console: Console, *, out: Path | None, workers: int
     if recipe is None:
         raise RecipeError(f"{job.where}: [data]: expected a problem that makes a store, found none")
     shared = job.where.parent / "data"
+    if out is not None and out.exists() and not out.is_dir():
+        raise RecipeError(f"{out}: expected a folder, found a file")
     path = out or shared / f"{recipe.name}-{recipe.digest[:8]}"
-    if find_store(recipe, path, shared, path.parent) == path:
+    if find_store(recipe, path, None, shared, path.parent) == path:
         console.message(f"data: reusing {path}")
     else:
         with console.progress("generating") as progress:
             generate(recipe, path, workers=workers, progress=progress)
     show_tables(path, console, None)
-    console.line(f"store: {path}")
+    console.answer(f"store: {path}")
 
 
 def evaluate_run(
@@ -94,10 +110,15 @@ def evaluate_run(
     out: Path | None,
 ) -> None:
     """Measure a run's model again, on its own test data or on other data."""
+    if data_format is not None and data is None:
+        raise ValueError("--format: expected with --data alone, found no --data")
+    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
+        raise ValueError(f"--out {out}: expected a file in an existing folder")
     held = path / "recipe.toml"
     if not held.exists():
         raise RecipeError(f"{path}: expected a run folder, found no recipe.toml in it")
     folder = RunFolder(read_recipe(held), path)
+    folder.finished_results()  # refuses a recipe that was edited after the run
     settings = [f"evaluation.metrics={list(metrics)}"] if metrics else []
     if data is not None:
         settings += ["evaluation.resolutions=[]"]
@@ -105,13 +126,14 @@ def evaluate_run(
     if not isinstance(job, GridJob):
         raise RecipeError(f"{path}: expected a run of an operator on grids, found one of a graph model: run its recipe")
     records = job.measure_again(folder, data, data_format, console)
+    title = f"{job.recipe.name} on {job.data_name}"
     if out is not None:
         meta = provenance(seed=job.recipe.seed, dataset=job.data_digest, recipe=job.recipe.digest)
         replace_file(out, results(records, meta).encode())
     console.records(records)
-    console.table(job.recipe.name, job.header, job.rows(records))
+    console.table(title, job.header, job.rows(records))
     if out is not None:
-        console.line(f"results: {out}")
+        console.answer(f"results: {out}")
 
 
 def show_tables(path: Path, console: Console, data_format: str | None) -> None:
@@ -124,12 +146,13 @@ def show_tables(path: Path, console: Console, data_format: str | None) -> None:
 
 def list_names(kind: str | None, console: Console) -> None:
     """What recipes can name."""
-    wanted = kind.removesuffix("s") if kind and kind not in KINDS else kind
+    plurals = {"losses" if name == "loss" else f"{name}s": name for name in KINDS}
+    wanted = plurals.get(kind or "", kind)
     if wanted is not None and wanted not in KINDS:
-        raise ValueError(f"list: expected one of {', '.join(f'{k}s' for k in KINDS)}, found {kind!r}")
+        raise ValueError(f"list: expected one of {', '.join(plurals)}, found {kind!r}")
     rows = [
         [kind, name, _first_sentence(lookup(kind, name))]
-        for kind in ([wanted] if wanted else KINDS)
+        for kind in ([wanted] if wanted else RECIPE_KINDS)
         for name in names(kind)
     ]
     console.records([{"kind": kind, "name": name, "what": what} for kind, name, what in rows])
@@ -141,11 +164,9 @@ def _first_sentence(entry: object) -> str:
 
 
 def _show(job: Job, console: Console, records: Sequence[Record], report: Path) -> None:
-    if console.as_json:
-        console.records(records)
-        return
+    console.records(records)
     console.table(job.recipe.name, job.header, job.rows(records))
-    console.line(f"report: {report}")
+    console.answer(f"report: {report}")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from opnet.core.progress import Progress as Report
 from opnet.core.progress import silent
@@ -60,17 +61,21 @@ class Console:
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         if self.as_json:
             return
-        table = Table(title=title, title_justify="left", title_style="bold")
+        # As text, since square brackets in a name or interval are no markup.
+        table = Table(title=Text(title), title_justify="left", title_style="bold")
         numeric = [bool(rows) and all(isinstance(row[i], (int, float)) for row in rows) for i in range(len(header))]
         for name, right in zip(header, numeric, strict=True):
-            table.add_column(name, justify="right" if right else "left", overflow="fold")
+            table.add_column(Text(name), justify="right" if right else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row))
+            table.add_row(*(Text(f"{v:.4g}" if isinstance(v, float) else str(v)) for v in row))
         self._out.print(table)
 
-    def line(self, text: str) -> None:
-        """A line of the answer itself."""
-        self._out.print(text, markup=False, soft_wrap=True)
+    def answer(self, text: str) -> None:
+        """A closing line of the answer, such as where the report stands; with `--json` a message."""
+        if self.as_json:
+            self.message(text)
+        else:
+            self._out.print(text, markup=False, soft_wrap=True)
 
     def records(self, records: Sequence[dict[str, Any]]) -> None:
         """With `--json`: the records, one JSON array."""

@@ -16,7 +16,7 @@ from opnet.cli.job import Job, how_trained
 from opnet.cli.recipe import ConvergenceTable, GraphonTable, Recipe, StudyTable, TransferTable
 from opnet.cli.run_folder import RunFolder
 from opnet.cli.signature import check_arguments
-from opnet.core.errors import RecipeError
+from opnet.core.errors import RecipeError, SolveError
 from opnet.data.batch import ArrayDataset
 from opnet.data.graph_dynamics import ReactionDiffusion, reaction_diffusion_data
 from opnet.data.manifest import digest_of
@@ -24,6 +24,7 @@ from opnet.data.recipe import TEST_OFFSET
 from opnet.evaluation.convergence import ConvergenceStudy
 from opnet.evaluation.evaluate import evaluate
 from opnet.evaluation.graphon_study import check_graph_sizes, study_graphon
+from opnet.evaluation.predict import predict
 from opnet.evaluation.records import Record
 from opnet.evaluation.report import Report
 from opnet.evaluation.transfer import TransferStudy, measure_transfer
@@ -31,6 +32,7 @@ from opnet.graphs.graphon import Graphon
 from opnet.graphs.sampling import REGIMES
 from opnet.training.fit import Run, fit
 
+DATA_KEYS = ("problem", "graphon", "regime", "times", "n_train", "n_test")
 PARTS = {"same graph": "graph", "limit": "limit"}
 
 
@@ -41,12 +43,22 @@ class GraphJob(Job):
 
     def __init__(self, recipe: Recipe, where: Path, *, data: Path | None = None, device: str = "cpu") -> None:
         super().__init__(recipe, where, data=data, device=device)
-        if data is not None or recipe.data.format is not None:
-            raise RecipeError(f"{where}: [data]: graph recipes make their own trajectories, found a format or --data")
+        if data is not None:
+            raise RecipeError(f"{where}: expected no --data, since graph recipes make their own trajectories")
+        self.check_data_keys(DATA_KEYS, "graphs")
+        for key, value, none in (
+            ("[training] validation_share", recipe.training.validation_share, 0.0),
+            ("[training] augmentation", self.config.augmentation, "none"),
+            ("[model] symmetrise", recipe.model.symmetrise, False),
+        ):
+            if value != none:
+                raise RecipeError(f"{where}: {key}: expected {none!r} for graphs, found {value!r}")
+        if len(self.metrics) != 1:
+            raise RecipeError(f"{where}: [evaluation] metrics: expected one for graphs, found {len(self.metrics)}")
         problem = self.named("problem", recipe.data.problem or "", "[data] problem")
         if problem is not ReactionDiffusion:
             raise RecipeError(f"{where}: [data] problem: expected 'reaction_diffusion', found {recipe.data.problem!r}")
-        self.dynamics = self.construct(ReactionDiffusion, recipe.data.arguments, "data")
+        self.dynamics = self.construct(ReactionDiffusion, recipe.data.arguments, "data", siblings=DATA_KEYS)
         if recipe.data.graphon is None or recipe.data.n_train is None or recipe.data.n_test is None:
             raise RecipeError(f"{where}: [data]: expected graphon, n_train and n_test beside a problem on graphs")
         times = recipe.data.times
@@ -59,6 +71,7 @@ class GraphJob(Job):
         if recipe.evaluation.transfer is None:
             raise RecipeError(f"{where}: [evaluation.transfer]: expected sizes_train and sizes_test, found none")
         self.transfer: TransferTable = recipe.evaluation.transfer
+        self._try_out()
         self.runs: dict[tuple[int, int], Run] = {}
         self.convergence_studies: dict[str, ConvergenceStudy] = {}
         self.transfer_study: TransferStudy | None = None
@@ -104,7 +117,7 @@ class GraphJob(Job):
                 nonlocal done
                 errors = {}
                 for part in PARTS:
-                    errors[part] = evaluate(run.model, datasets[n, part], self.metrics[:1])[0].mean
+                    errors[part] = evaluate(run.model, datasets[n, part], self.metrics)[0].mean
                     done += 1
                     progress(done, total, f"n = {n}")
                 return errors
@@ -148,6 +161,21 @@ class GraphJob(Job):
             regime=table.regime,
             dtype=self.config.dtype,
         )
+
+    def _try_out(self) -> None:
+        """Measure the untrained model on the smallest graph, so that what does not fit is known before any work."""
+        n = min(*self.transfer.sizes_train, *self.transfer.sizes_test)
+        batch = self._data(n, "train", "graph").batch([0])
+        with torch.no_grad():
+            try:
+                prediction = predict(self.architecture.to(self.config.dtype), batch)
+            except (ValueError, SolveError) as error:
+                raise RecipeError(f"{self.where}: [model] {error}") from error
+            for section, metric in (("[training] loss", self.loss), ("[evaluation] metrics", self.metrics[0])):
+                try:
+                    metric(prediction, batch.targets, batch.domain)
+                except ValueError as error:
+                    raise RecipeError(f"{self.where}: {section}: {error}") from error
 
     def _study_graphon(self, table: StudyTable) -> Graphon:
         W = self._graphon(table.graphon, table.regime, "[evaluation.convergence]")

@@ -39,7 +39,7 @@ def graph_report(job: GraphJob, records: Sequence[Record], meta: dict[str, Any])
     """The page of a graph job."""
     recipe, transfer = job.recipe, job.transfer_study
     assert transfer is not None
-    report = Report(recipe.name, recipe.description or f"{recipe.model.model_class} on graphs drawn from graphons.")
+    report = Report(recipe.name, f"{recipe.model.model_class} on graphs drawn from graphons.")
     convergence = [r for r in records if not r["name"].startswith("transfer")]
     if convergence:
         report.heading("At what rate is the limit approached?")

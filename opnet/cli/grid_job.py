@@ -15,7 +15,7 @@ from opnet.cli.grid_report import grid_report, summary
 from opnet.cli.job import Job, how_trained
 from opnet.cli.recipe import Recipe
 from opnet.cli.run_folder import RunFolder
-from opnet.core.errors import RecipeError
+from opnet.core.errors import DataError, RecipeError
 from opnet.data.dataset import DataSplits, open_dataset
 from opnet.data.generate import generate
 from opnet.data.recipe import DataRecipe
@@ -31,6 +31,11 @@ from opnet.spaces.grid import Grid
 from opnet.training.checkpoint import load_latest
 from opnet.training.fit import fit
 
+MADE_KEYS = (
+    "problem", "n_train", "n_test", "train_resolution", "resolutions", "dtype", "error_share", "path",
+)  # fmt: skip
+FILE_KEYS = ("format", "path")
+
 
 class GridJob(Job):
     """Data on grids, an operator model, errors against resolution."""
@@ -41,16 +46,22 @@ class GridJob(Job):
         super().__init__(recipe, where, data=data, device=device)
         self.architecture = self.new_model()
         self.data_recipe: DataRecipe | None = None
-        self.data_path: Path | None = None
         self.splits: DataSplits
         table = recipe.data
+        self.data_path = data or (where.parent / table.path if table.path else None)
         if table.problem is not None:
+            if data is not None:
+                raise RecipeError(f"{where}: expected no --data, since [data] problem says what to make")
+            self.check_data_keys(MADE_KEYS, "a problem on grids")
             self.data_recipe = self._data_recipe()
+            problem = self.data_recipe.problem
             for resolution in {self.data_recipe.train_resolution, *self.data_recipe.test_resolutions}:
-                self._check_model(self.data_recipe.problem.grid(resolution))
+                self._check_model(problem.grid(resolution), len(problem.input_names), len(problem.target_names))
+            self._check_evaluation(self.data_recipe.n_train, self.data_recipe.test_resolutions)
         elif table.format is not None:
-            self.named("format", table.format, "[data] format")
-            self.data_path = data or (where.parent / table.path if table.path else None)
+            self.check_data_keys(FILE_KEYS, "files of a foreign format")
+            reader = self.named("format", table.format, "[data] format")
+            self.construct(reader, table.arguments, "data", siblings=FILE_KEYS)
             if self.data_path is None:
                 raise RecipeError(
                     f"{where}: [data] path: expected the folder of the files, or --data DIR, found neither"
@@ -63,11 +74,15 @@ class GridJob(Job):
             assert self.data_path is not None
             self.splits = open_dataset(self.data_path, format=self.recipe.data.format, **self.recipe.data.arguments)
             console.message(f"data: {self.recipe.data.format} files in {self.data_path}")
-            self._check_model(self.splits.train.grid)
+            first = self.splits.train.batch([0])
+            self._check_model(self.splits.train.grid, first.inputs.shape[1], first.targets.shape[1])
+            self._check_evaluation(len(self.splits.train), self.splits.resolutions)
+            folder.remember_data(self.data_path)
             return
-        found = find_store(self.data_recipe, folder.data, self.where.parent / "data", folder.path.parent)
+        found = self._find_store(folder)
         if found is not None:
             console.message(f"data: reusing {found} (recipe {self.data_recipe.digest[:8]})")
+            folder.remember_data(found)
         else:
             found = folder.data
             with console.progress("generating") as progress:
@@ -77,7 +92,7 @@ class GridJob(Job):
 
     def train(self, folder: RunFolder, console: Console) -> None:
         train, validation = self.splits.train, None
-        held_out = round(self.recipe.training.validation_share * len(train))
+        held_out = self._held_out(len(train))
         if held_out:
             cut = len(train) - held_out
             train, validation = train.subset(range(cut)), train.subset(range(cut, len(train)))
@@ -123,8 +138,10 @@ class GridJob(Job):
         """Records of the model trained in `folder`, on its own test data or on those in `data`."""
         if data is not None:
             self.splits = open_dataset(data, format=data_format)
-        else:
+        elif self.data_recipe is None or self._find_store(folder) is not None:
             self.prepare_data(folder, console)
+        else:
+            raise DataError(f"{folder.data}: expected the run's store, found none; `opnet run` makes it again")
         return self._measure(load_latest(folder.checkpoints), console)
 
     def rows(self, records: Sequence[Record]) -> list[list[Any]]:
@@ -138,10 +155,19 @@ class GridJob(Job):
     def data_digest(self) -> str:
         return self.splits.digest
 
+    @property
+    def data_name(self) -> str:
+        """What the data call themselves."""
+        return self.splits.provenance["name"]
+
+    def _find_store(self, folder: RunFolder) -> Path | None:
+        assert self.data_recipe is not None
+        return find_store(self.data_recipe, folder.data, self.data_path, self.where.parent / "data", folder.path.parent)
+
     def _model_records(self, rows: Sequence[Row]) -> list[Record]:
         labels = {
             "model": self.recipe.model.model_class,
-            "data": self.recipe.name,
+            "data": self.data_name,
             "seed": self.recipe.seed,
             "split": "test",
         }
@@ -165,7 +191,7 @@ class GridJob(Job):
                 known = None if values is None else values[torch.isfinite(values)]
                 if known is not None and len(known):
                     mean, low, high = mean_interval(known)
-                    labels = {"data": self.recipe.name, "split": "test", "resolution": list(test.grid.shape)}
+                    labels = {"data": self.data_name, "split": "test", "resolution": list(test.grid.shape)}
                     records.append(record(name, mean, low=low, high=high, **labels))
         return records
 
@@ -178,36 +204,59 @@ class GridJob(Job):
                 f"{self.where}: [data] problem: expected one on grids, as the model {self.recipe.model.model_class} "
                 f"is, found {table.problem!r}"
             )
-        problem = self.construct(problem_class, table.arguments, "data")
+        problem = self.construct(problem_class, table.arguments, "data", siblings=MADE_KEYS)
         if table.n_train is None or table.n_test is None or table.train_resolution is None:
             raise RecipeError(f"{self.where}: [data]: expected n_train, n_test and train_resolution beside a problem")
-        made = table.resolutions or (table.train_resolution,)
-        absent = sorted(set(self.recipe.evaluation.resolutions) - set(made))
-        if absent:
+        if table.dtype != self.config.precision:
             raise RecipeError(
-                f"{self.where}: [evaluation] resolutions: expected some of [data] resolutions {list(made)}, "
-                f"found {absent}"
+                f"{self.where}: [data] dtype: expected {self.config.precision!r}, the [training] precision, "
+                f"found {table.dtype!r}"
             )
-        try:
-            return DataRecipe(
-                problem=problem,
-                n_train=table.n_train,
-                n_test=table.n_test,
-                train_resolution=table.train_resolution,
-                test_resolutions=made,
-                seed=self.recipe.seed,
-                dtype=table.dtype,
-                error_share=table.error_share,
-                name=self.recipe.name,
-            )
-        except ValueError as error:
-            raise RecipeError(f"{self.where}: [data] {error}") from error
+        given = {
+            "problem": problem,
+            "n_train": table.n_train,
+            "n_test": table.n_test,
+            "train_resolution": table.train_resolution,
+            "test_resolutions": table.resolutions,
+            "seed": self.recipe.seed,
+            "dtype": table.dtype,
+            "error_share": table.error_share,
+            "name": self.recipe.name,
+        }
+        return self.construct(DataRecipe, {}, "data", given=given)
 
-    def _check_model(self, grid: Grid) -> None:
+    def _check_evaluation(self, n_train: int, made: Sequence[int]) -> None:
+        """Raise for resolutions to measure at that the data do not have, or a share that leaves nothing to train on."""
+        asked = self.recipe.evaluation
+        if self._held_out(n_train) == n_train:
+            raise RecipeError(
+                f"{self.where}: [training] validation_share: expected to leave some of {n_train} samples to train on, "
+                f"found {self.recipe.training.validation_share}"
+            )
+        for key, wanted, allowed in (
+            ("resolutions", asked.resolutions, made),
+            ("subsample", asked.subsample, asked.resolutions or made),
+        ):
+            absent = sorted(set(wanted) - set(allowed))
+            if absent:
+                raise RecipeError(
+                    f"{self.where}: [evaluation] {key}: expected some of [data] resolutions {list(allowed)}, "
+                    f"found {absent}"
+                )
+
+    def _held_out(self, n_train: int) -> int:
+        """How many of the training samples are kept for validation."""
+        return round(self.recipe.training.validation_share * n_train)
+
+    def _check_model(self, grid: Grid, channels_in: int, channels_out: int) -> None:
         """Ask the model for one zero function on `grid`, so that what does not fit is known before any work."""
-        channels = self.architecture.arguments.get("in_channels", 1)
         try:
             with torch.no_grad():
-                self.architecture(torch.zeros(1, channels, *grid.shape), grid)
+                answer = self.architecture(torch.zeros(1, channels_in, *grid.shape), grid)
         except ValueError as error:
             raise RecipeError(f"{self.where}: [model] {error}") from error
+        if answer.shape[1] != channels_out:
+            raise RecipeError(
+                f"{self.where}: [model] out_channels: expected {channels_out}, the channels of the data's targets, "
+                f"found {answer.shape[1]}"
+            )

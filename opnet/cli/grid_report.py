@@ -12,7 +12,7 @@ from opnet.data.dataset import DataSplits
 from opnet.evaluation.plots import draw, plot_error_against_resolution, plot_history, plot_samples
 from opnet.evaluation.predict import predict
 from opnet.evaluation.records import Record
-from opnet.evaluation.report import Report
+from opnet.evaluation.report import Report, flat
 from opnet.models.base import Model
 from opnet.training.fit import Run
 
@@ -25,7 +25,7 @@ def summary(records: Sequence[Record]) -> list[list[Any]]:
         if "inference" in r or " - " in r["name"]:
             resolution = tuple(r["resolution"])
             own = f"{data_error[resolution]:.2g}" if r["name"] == "RelativeL2" and resolution in data_error else ""
-            interval = f"[{r['low']:.4f}, {r['high']:.4f}]"
+            interval = f"[{r['low']:.4f}, {r['high']:.4f}]" if "low" in r else ""
             size = " x ".join(map(str, resolution))
             rows.append([r["name"], size, r.get("inference", "paired"), r["value"], interval, own])
     return rows
@@ -44,21 +44,28 @@ def grid_report(
     model = run.model
     assert isinstance(model, Model)
     train = splits.train
-    report = Report(
-        recipe.name,
-        recipe.description
-        or f"{recipe.model.model_class} trained on {len(train)} samples at {_size(train.grid.shape)}.",
-    )
+    at = _size(train.grid.shape)
+    lead = f"{recipe.model.model_class} trained on {len(train)} samples of {splits.provenance['name']} at {at}."
+    report = Report(recipe.name, lead)
     report.heading("How wrong is it?")
     report.table(header, rows)
     report.text(
-        f"Means over {len(splits.test)} test samples the model never saw; intervals are for that mean. The model was "
-        f"trained at {_size(train.grid.shape)} alone: every other resolution is read with the same weights. No model "
-        "can be known to be better than the data's own error."
+        f"Means over {len(splits.test)} test samples the model never saw, with 95 % bootstrap intervals of the mean. "
+        f"The model was trained at {at} alone; native: it runs on each other resolution with the same weights."
     )
+    if recipe.evaluation.subsample:
+        report.text(
+            f"subsample_interpolate: the input is taken at every s-th node, down to {at}; the answer is brought back by "
+            "its sine series; paired: the mean difference of the two, sample by sample. Negative: the fine grid helps."
+        )
+    if any(r["name"] == "discretisation_error" for r in records):
+        report.text(
+            "The data's own error is the estimated relative L2 distance of the test solutions to the exact ones: no "
+            "model can be known to be better than that."
+        )
     errors = draw(plot_error_against_resolution, records, recipe.evaluation.metrics[0])
     report.figures(
-        (errors, "Error against resolution: the model, and the discretisation error of the data it is held to."),
+        (errors, "Error against resolution, and the data's own error where it is known."),
         (draw(plot_history, run.history), f"Training: {recipe.training.loss} against epoch."),
     )
     _sample_figures(report, model, splits, recipe.evaluation.pictures)
@@ -66,7 +73,7 @@ def grid_report(
     seconds = ", ".join(f"{part} {value:.0f} s" for part, value in meta["seconds"].items())
     report.text(f"{model.n_parameters:,} real parameters; {run.steps:,} steps. Time spent: {seconds}.")
     report.heading("Data")
-    report.table(["", ""], [[key, str(value)] for key, value in splits.provenance.items()])
+    report.table(["", ""], [[key, str(value)] for key, value in flat(splits.provenance)])
     for note in splits.notes:
         report.text(note)
     report.reproduction(recipe.resolved, meta, records)

@@ -12,6 +12,7 @@ from opnet.cli.recipe import read_recipe
 from opnet.core.errors import DataError
 from opnet.data.describe import describe
 from opnet.evaluation.records import read_results
+from opnet.evaluation.report import flat
 from opnet.training.checkpoint import describe_checkpoint
 
 
@@ -36,6 +37,8 @@ def inspection(path: Path, data_format: str | None = None) -> list[InspectionTab
         return _results(path)
     if (path / "recipe.toml").exists():
         return _run_folder(path)
+    if path.name == "checkpoints" and (steps := sorted(path.glob("step-*"))):
+        path = steps[-1]
     if (path / "state.json").exists():
         return [_plain("checkpoint", describe_checkpoint(path))]
     return _data(describe(path, format=data_format))
@@ -63,7 +66,7 @@ def _results(path: Path) -> list[InspectionTable]:
 
 def _data(content: Mapping[str, Any]) -> list[InspectionTable]:
     """The splits side by side, then what the data say of themselves."""
-    splits = {k: dict(_flat(v)) for k, v in content.items() if isinstance(v, Mapping) and "samples" in v}
+    splits = {k: dict(flat(v)) for k, v in content.items() if isinstance(v, Mapping) and "samples" in v}
     about = {k: v for k, v in content.items() if k not in (*splits, "provenance") and v not in ([], {})}
     about |= content.get("provenance", {})
     keys = dict.fromkeys(key for values in splits.values() for key in values)
@@ -72,15 +75,7 @@ def _data(content: Mapping[str, Any]) -> list[InspectionTable]:
 
 
 def _plain(title: str, content: Mapping[str, Any]) -> InspectionTable:
-    return InspectionTable(title, ("", ""), [[key, _text(value)] for key, value in _flat(content)])
-
-
-def _flat(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
-    for key, value in content.items():
-        name = f"{prefix}{key}"
-        rows += _flat(value, f"{name}.") if isinstance(value, Mapping) else [(name, value)]
-    return rows
+    return InspectionTable(title, ("", ""), [[key, _text(value)] for key, value in flat(content)])
 
 
 def _text(value: Any) -> Any:

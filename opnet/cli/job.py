@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from opnet.cli.console import Console
-from opnet.cli.recipe import Recipe
+from opnet.cli.recipe import DataTable, Recipe, TrainingTable
 from opnet.cli.run_folder import RunFolder
 from opnet.cli.signature import check_arguments
 from opnet.core.errors import RecipeError
@@ -36,7 +36,13 @@ class Job(ABC):
 
     def __init__(self, recipe: Recipe, where: Path, *, data: Path | None = None, device: str = "cpu") -> None:
         self.recipe, self.where, self.device = recipe, where, device
-        self.config = self.construct(FitConfig, recipe.training.arguments, "training", device=device, seed=recipe.seed)
+        self.config = self.construct(
+            FitConfig,
+            recipe.training.arguments,
+            "training",
+            siblings=TrainingTable.model_fields,
+            given={"device": device, "seed": recipe.seed},
+        )
         self.metrics = tuple(self.named("metric", name, "[evaluation] metrics")() for name in recipe.evaluation.metrics)
         self.loss = self.named("loss", recipe.training.loss, "[training] loss")()
         self.run: Run | None = None
@@ -66,13 +72,35 @@ class Job(ABC):
     def data_digest(self) -> str:
         """Digest of the data the run stands on."""
 
-    def construct(self, target: Any, table: dict[str, Any], section: str, **given: Any) -> Any:
-        """`target(**table, **given)`, with everything wrong about the table said in one sentence."""
-        arguments = check_arguments(target, table, f"{self.where}: [{section}] ", given=tuple(given))
+    def construct(
+        self,
+        target: Any,
+        table: dict[str, Any],
+        section: str,
+        *,
+        siblings: Collection[str] = (),
+        given: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """`target(**table, **given)`, with everything wrong about the table said in one sentence.
+
+        `siblings` are the keys that the section has besides.
+        """
+        given = given or {}
+        arguments = check_arguments(target, table, f"{self.where}: [{section}] ", tuple(given), siblings)
         try:
             return target(**arguments, **given)
         except ValueError as error:
-            raise RecipeError(f"{self.where}: [{section}] {error}") from error
+            # The class's name says nothing to who wrote the recipe.
+            said = str(error).removeprefix(f"{target.__name__}.").removeprefix(f"{target.__name__}: ")
+            raise RecipeError(f"{self.where}: [{section}] {said}") from error
+
+    def check_data_keys(self, keys: Collection[str], kind: str) -> None:
+        """Raise for a key of `[data]` that was set but means nothing to data of this kind."""
+        for key, field in DataTable.model_fields.items():
+            if key not in keys and getattr(self.recipe.data, key) != field.get_default():
+                raise RecipeError(
+                    f"{self.where}: [data] {key}: unknown key for {kind}; expected one of {', '.join(keys)}"
+                )
 
     def named(self, kind: str, name: str, key: str) -> Any:
         """The registered class that `key` names."""
@@ -84,7 +112,9 @@ class Job(ABC):
     def new_model(self) -> Model:
         """The recipe's model, newly initialised."""
         table = self.recipe.model
-        return self.construct(self.named("model", table.model_class, "[model] class"), table.arguments, "model")
+        return self.construct(
+            self.named("model", table.model_class, "[model] class"), table.arguments, "model", siblings=("symmetrise",)
+        )
 
 
 def how_trained(run: Run) -> str:

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+Size = Annotated[int, Field(ge=1)]
 
 
 class _Table(BaseModel):
@@ -43,8 +46,9 @@ class GraphonTable(_Arguments):
 class DataTable(_Arguments):
     """`[data]`: a problem to generate (its parameters are further keys), or files of a foreign format to read.
 
-    On grids `train_resolution`, `resolutions`, `dtype` and `error_share` say where and how it is solved; on graphs
-    `graphon` and `regime` say how graphs are drawn, and trajectories are solved at `times`, the first the initial one.
+    Each kind of data takes its own keys: on grids `train_resolution`, `resolutions`, `dtype` and `error_share` say
+    where and how it is solved; on graphs `graphon` and `regime` say how graphs are drawn, and trajectories are solved
+    at `times`, the first the initial one. `path` says where files, or a store used before, stand.
     """
 
     problem: str | None = None
@@ -59,7 +63,6 @@ class DataTable(_Arguments):
     graphon: GraphonTable | None = None
     regime: str = "weighted"
     times: tuple[float, ...] = (0.0, 1.0)
-    workers: int = Field(1, ge=1)
 
 
 class ModelTable(_Arguments):
@@ -81,7 +84,7 @@ class StudyTable(_Table):
 
     graphon: GraphonTable
     regime: str = "weighted"
-    sizes: tuple[int, ...]
+    sizes: tuple[Size, ...]
 
 
 class ConvergenceTable(_Table):
@@ -94,15 +97,15 @@ class ConvergenceTable(_Table):
 class TransferTable(_Table):
     """`[evaluation.transfer]`: numbers of nodes to train and to test at."""
 
-    sizes_train: tuple[int, ...] = Field(min_length=1)
-    sizes_test: tuple[int, ...] = Field(min_length=1)
+    sizes_train: tuple[Size, ...] = Field(min_length=1)
+    sizes_test: tuple[Size, ...] = Field(min_length=1)
     seeds: int = Field(1, ge=1)
 
 
 class EvaluationTable(_Table):
     """`[evaluation]`: what is measured and shown."""
 
-    metrics: tuple[str, ...] = ("RelativeL2",)
+    metrics: tuple[str, ...] = Field(("RelativeL2",), min_length=1)
     resolutions: tuple[int, ...] = ()
     subsample: tuple[int, ...] = ()
     pictures: int = Field(3, ge=0, le=20)
@@ -130,7 +133,7 @@ class Recipe(_Table):
     def digest(self) -> str:
         """sha256 of what determines the results: everything but the words and where files lie."""
         content = {k: v for k, v in self.resolved.items() if k not in ("name", "description")}
-        content["data"] = {k: v for k, v in content["data"].items() if k not in ("path", "workers")}
+        content["data"] = {k: v for k, v in content["data"].items() if k != "path"}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -150,7 +153,7 @@ def read_recipe(path: str | Path, settings: Sequence[str] = ()) -> Recipe:
     try:
         content = tomllib.loads(path.read_bytes().decode())
     except FileNotFoundError as error:
-        near = sorted(str(p) for p in path.parent.glob("*.toml"))
+        near = sorted(str(p) for p in path.parent.glob("*.toml") if p.name != "pyproject.toml")
         hint = f"; there are {', '.join(near)}" if near else ""
         raise RecipeError(f"{path}: expected a recipe, found no such file{hint}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

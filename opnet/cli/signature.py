@@ -18,7 +18,11 @@ from opnet.core.errors import RecipeError
 
 
 def check_arguments(
-    target: Callable[..., Any], table: Mapping[str, Any], where: str, given: Collection[str] = ()
+    target: Callable[..., Any],
+    table: Mapping[str, Any],
+    where: str,
+    given: Collection[str] = (),
+    siblings: Collection[str] = (),
 ) -> dict[str, Any]:
     """The arguments in `table` with the types `target` declares, defaults filled in.
 
@@ -27,6 +31,7 @@ def check_arguments(
         table: what the recipe says.
         where: file and section, opening every message.
         given: parameters that do not come from the recipe.
+        siblings: keys the same table may have besides, to be named where a key is unknown.
 
     Raises:
         RecipeError: for an unknown, missing or wrongly typed key.
@@ -39,17 +44,17 @@ def check_arguments(
             default = ... if parameter.default is inspect.Parameter.empty else parameter.default
             fields[name] = (hints.get(name, Any), default)
     schema = create_model("Arguments", __config__=_STRICT, **fields)
-    checked = validate(schema, table, where)
+    checked = validate(schema, table, where, siblings)
     return {name: getattr(checked, name) for name in fields}
 
 
-def validate(schema: type[BaseModel], table: Mapping[str, Any], where: str) -> Any:
+def validate(schema: type[BaseModel], table: Mapping[str, Any], where: str, siblings: Collection[str] = ()) -> Any:
     """`table` as a `schema`, or a `RecipeError` of one sentence for the first thing that is wrong."""
     try:
         # As JSON, so that lists become tuples and integers floats, but "3" does not become 3.
         return schema.model_validate_json(json.dumps(table, default=str), strict=True)
     except ValidationError as error:
-        raise RecipeError(f"{where}{_sentence(schema, error)}") from error
+        raise RecipeError(f"{where}{_sentence(schema, error, siblings)}") from error
 
 
 _STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
@@ -66,23 +71,31 @@ _EXPECTED = {
 }
 
 
-def _sentence(schema: type[BaseModel], error: ValidationError) -> str:
-    first = error.errors()[0]
+def _sentence(schema: type[BaseModel], error: ValidationError, siblings: Collection[str]) -> str:
+    # A misspelt key is reported before the one that is missing because of it.
+    first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     *tables, last = [str(part) for part in first["loc"]] or ["recipe"]
     named = bool(tables) and _table_at(schema, tables[:1]) is not None
     place = f"[{tables[0]}] " if named else ""
     key = ".".join([*tables[named:], last])
     kind = first["type"]
     if kind == "extra_forbidden":
-        known = list((_table_at(schema, tables) or schema).model_fields)
+        fields = (_table_at(schema, tables) or schema).model_fields
+        known = [*(field.alias or name for name, field in fields.items()), *siblings]
         near = difflib.get_close_matches(last, known, n=1, cutoff=0.5)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        return f"{place}{key}: unknown key{hint}; expected one of {', '.join(known)}"
+        return (
+            f"{place}{key}: unknown key{hint}; expected {'one of ' + ', '.join(known) if known else 'no further keys'}"
+        )
     if kind == "missing":
         return f"{place}{key}: expected a value, found none"
     name = kind.split("_")[0]
     expected = _EXPECTED.get(name) if kind.endswith(("_type", "_parsing")) else None
-    if expected is None:
+    if kind == "too_short":
+        expected = f"at least {first['ctx']['min_length']} items"
+    elif kind == "string_pattern_mismatch":
+        expected = "letters, digits, '.', '_' and '-', beginning with a letter or digit"
+    elif expected is None:
         expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"{place}{key}: expected {expected}, found {first['input']!r}"
 

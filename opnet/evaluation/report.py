@@ -12,10 +12,11 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1b2733; max-width: 62rem; margin: 2.5rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.7rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 p.lead { font-size: 1.1rem; color: #3b4a58; margin-top: 0; }
+.wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .8rem 0; }
 th, td { text-align: left; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid #d9dee3; vertical-align: top; }
 th { font-weight: 600; } td.number { text-align: right; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 1rem; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem; }
 figure { margin: .6rem 0; } figure img { max-width: 100%; }
 figcaption, .note { color: #56646f; font-size: .92rem; }
 details pre { background: #f4f6f8; padding: .8rem; overflow-x: auto; font-size: .85rem; }
@@ -45,7 +46,8 @@ class Report:
         """A table; numbers are set to the right, at four significant digits."""
         head = "".join(f"<th>{escape(name)}</th>" for name in header)
         body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
-        self._parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        self._parts.append(f"<div class=wide>{table}</div>")
 
     def figures(self, *figures: tuple[str, str]) -> None:
         """Images given as data URIs, each with what it shows; side by side where there is room."""
@@ -73,6 +75,19 @@ class Report:
             f'<meta name=viewport content="width=device-width"><style>{_STYLE}</style>'
             f"<body>{''.join(self._parts)}</body></html>\n"
         )
+
+
+def flat(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested tables as rows of dotted names.
+
+    >>> flat({"a": 1, "b": {"c": 2, "d": {"e": 3}}})
+    [('a', 1), ('b.c', 2), ('b.d.e', 3)]
+    """
+    rows: list[tuple[str, Any]] = []
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        rows += flat(value, f"{name}.") if isinstance(value, Mapping) else [(name, value)]
+    return rows
 
 
 def _cell(value: Any) -> str:

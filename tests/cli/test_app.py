@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch
 
 from opnet.cli.app import _exit_code
 
@@ -108,7 +109,27 @@ def test_json_is_the_records_and_nothing_else(finished, recipe, capsys):
 
 def test_another_recipe_does_not_take_a_folder_that_is_taken(finished, recipe, capsys):
     assert opnet("run", recipe, "--out", finished, "--set", "training.epochs=3") == 2
-    assert "found the run of recipe" in capsys.readouterr().err
+    assert "found one that differs in training.epochs; choose another --out" in capsys.readouterr().err
+
+
+def test_results_on_other_files_are_not_reused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = RECIPE.split("[data]")[0] + '[data]\nformat = "neuraloperator"\n[model]' + RECIPE.split("[model]")[1]
+    Path("files.toml").write_text(text.replace("resolutions = [8, 16, 32]", ""))
+    for folder, seed in (("one", 0), ("two", 1)):
+        Path(folder).mkdir()
+        generator = torch.Generator().manual_seed(seed)
+        for split, count in (("train", 8), ("test", 3)):
+            x = torch.rand(count, 16, 16, generator=generator) > 0.5
+            y = torch.rand(count, 16, 16, generator=generator)
+            torch.save({"x": x, "y": y}, f"{folder}/darcy_{split}_16.pt")
+    command = ["run", "files.toml", "--out", "run", "--quiet", "--data"]
+    assert opnet(*command, "one") == 0
+    assert opnet(*command, "one") == 0
+    assert opnet("evaluate", "run", "--quiet") == 0
+    capsys.readouterr()
+    assert opnet(*command, "two") == 2
+    assert "run: expected the data it was run on" in capsys.readouterr().err
 
 
 def test_generate_makes_a_store_that_runs_share(recipe, capsys):
@@ -171,6 +192,19 @@ WRONG = [
         ["evaluation.resolutions=[64]"],
         "[evaluation] resolutions: expected some of [data] resolutions [8, 16, 32], found",
     ),
+    (["evaluation.metrics=[]"], "[evaluation] metrics: expected at least 1 items, found []"),
+    (
+        ["evaluation.subsample=[64]"],
+        "[evaluation] subsample: expected some of [data] resolutions [8, 16, 32], found [64]",
+    ),
+    (["model.in_channels=3"], "[model] inputs: expected (batch, 3, *grid)"),
+    (["model.out_channels=2"], "[model] out_channels: expected 1, the channels of the data's targets, found 2"),
+    (["data.dtype=float64"], "[data] dtype: expected 'float32', the [training] precision, found 'float64'"),
+    (["data.times=[0.0, 2.0]"], "[data] times: unknown key for a problem on grids; expected one of problem, n_train"),
+    (["data.format=neuraloperator"], "[data] format: unknown key for a problem on grids"),
+    (["training.validation_share=0.99"], "[training] validation_share: expected to leave some of 8 samples"),
+    (["training.epochs=0"], "[training] epochs: expected an integer of at least 1, found 0"),
+    (["name=a/b"], "name: expected letters, digits, '.', '_' and '-'"),
     (["evaluation.metrics=['L2']"], "[evaluation] metrics: unknown metric 'L2'"),
 ]
 
@@ -204,9 +238,62 @@ def test_a_damaged_store_is_named(finished, recipe, capsys):
     assert not (finished / "results.json").exists()
 
 
-def test_debug_shows_the_traceback(recipe):
-    with pytest.raises(ValueError, match="epohcs"):
-        opnet("run", recipe, "--debug", "--set", "training.epohcs=3")
+def test_debug_shows_the_traceback_and_keeps_the_exit_code(recipe, capsys):
+    assert opnet("run", recipe, "--debug", "--set", "training.epohcs=3") == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["[]", '{"meta": {', '{"meta": {}, "records": []}'])
+def test_damaged_results_are_named(finished, recipe, capsys, content):
+    (finished / "results.json").write_text(content)
+    assert opnet("run", recipe, "--out", finished) == 2
+    assert "results.json: expected" in capsys.readouterr().err
+
+
+def test_edited_results_and_reports_are_not_believed(finished, recipe, capsys):
+    whole = (finished / "results.json").read_text()
+    (finished / "results.json").write_text(whole.replace('"value": ', '"value": 1'))
+    assert opnet("run", recipe, "--out", finished) == 2
+    assert "results.json: expected the records of sha256" in capsys.readouterr().err
+    (finished / "results.json").write_text(whole)
+    (finished / "report.html").write_text("")
+    assert opnet("run", recipe, "--out", finished) == 2
+    assert "report.html: expected the report of sha256" in capsys.readouterr().err
+
+
+def test_a_recipe_edited_after_the_run_is_not_the_runs(finished, capsys):
+    held = finished / "recipe.toml"
+    held.write_text(held.read_text().replace("width = 4", "width = 5"))
+    assert opnet("evaluate", finished) == 2
+    assert "expected results of recipe" in capsys.readouterr().err
+
+
+def test_a_run_that_never_began_does_not_keep_its_folder(recipe, capsys):
+    Path("run").mkdir()
+    Path("run/recipe.toml").write_text(RECIPE.replace("width = 4", "width = 6"))
+    assert opnet("run", recipe, "--out", "run", "--quiet") == 0
+
+
+def test_a_run_on_a_shared_store_is_measured_again_without_making_data(recipe, capsys):
+    assert opnet("generate", recipe, "--out", "elsewhere", "--quiet") == 0
+    shutil.move("elsewhere", "data/store")
+    assert opnet("run", recipe, "--out", "deep/run", "--quiet") == 0
+    assert opnet("evaluate", "deep/run", "--quiet", "--json") == 0
+    assert not Path("deep/run/data").exists()
+    shutil.rmtree("data")
+    capsys.readouterr()
+    assert opnet("evaluate", "deep/run") == 2
+    assert "expected the run's store, found none" in capsys.readouterr().err
+
+
+def test_one_test_sample_has_no_interval(recipe):
+    assert opnet("run", recipe, "--out", "run", "--set", "data.n_test=1", "--quiet") == 0
+
+
+def test_square_brackets_are_no_markup(recipe, capsys):
+    assert opnet("run", recipe, "--out", "run", "--set", 'description="a [/b] c"', "--quiet") == 0
+    assert opnet("inspect", "run") == 0
+    assert "a [/b] c" in capsys.readouterr().out
 
 
 def test_an_interrupted_run_goes_on_to_the_same_weights(recipe, monkeypatch):
