@@ -58,7 +58,9 @@ def graph_report(job: GraphJob, records: Sequence[Record], meta: dict[str, Any])
         rows = [[n, *row] for n, row in zip(transfer.sizes_train, matrix, strict=True)]
         law = transfer.fit(part)
         report.table([f"n_train; truth: {part}", *(f"n = {n}" for n in transfer.sizes_test)], rows)
-        if law is not None:
+        if law is None:
+            report.text("No dependence on the sizes stands out of the scatter: no law is fitted.")
+        else:
             report.text(
                 f"Fitted: {law.C:.3g} (n_train^-{law.rate:.2f} + n^-{law.rate:.2f}) + {law.floor:.3g}; root mean "
                 f"square misfit {100 * law.misfit:.1f} %."
@@ -68,10 +70,15 @@ def graph_report(job: GraphJob, records: Sequence[Record], meta: dict[str, Any])
         f"Trained on trajectories of {job.dynamics.equation} on graphs of n = {trained} drawn from "
         f"{job.graphon.name}; relative L2 on test trajectories at other n, with the same weights. 'same graph' is held "
         "to the solution on the same graph: what learning leaves. 'limit' is held to the solution on the graphon: "
-        "learning and graph together. The law fitted is C (n_train^-rate + n_test^-rate) + floor."
+        "learning and graph together. The law fitted, where one stands out, is C (n_train^-rate + n^-rate) + floor."
     )
     caption = "Error on graphs of n nodes, against the solution there or on the graphon."
-    report.figures(*((draw(transfer.plot, part=part, title=f"truth: {part}"), caption) for part in transfer.errors))
+    report.figures(
+        *(
+            (draw(transfer.plot, part=part, title=f"truth: {part}", label="relative L2 error"), caption)
+            for part in transfer.errors
+        )
+    )
     largest = transfer.sizes_test[-1]
     run = job.runs[transfer.sizes_train[-1], 0]
     batch = job.examples(largest).batch(range(2))

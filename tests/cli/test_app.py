@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch
 
 from opnet.cli.app import _exit_code
 

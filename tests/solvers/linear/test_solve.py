@@ -85,7 +85,9 @@ def test_rounding_floor_is_told_from_other_ends_by_the_backward_error():
 
 def test_single_precision_does_not_claim_what_it_cannot_reach():
     A = Diffusion(torch.ones(32, 32), Grid((32, 32), nodes="cell"))
-    with pytest.raises(SolveError, match=r"a larger rtol or a higher precision is needed .*residual \S+, asked 1e-12") as failure:
+    with pytest.raises(
+        SolveError, match=r"a larger rtol or a higher precision is needed .*residual \S+, asked 1e-12"
+    ) as failure:
         solve_linear(A, torch.ones(32, 32), CG(), rtol=1e-12)
     assert failure.value.status == Status.ROUNDING_FLOOR
     assert solve_linear(A, torch.ones(32, 32), CG(), rtol=1e-4).status.item() == Status.CONVERGED
