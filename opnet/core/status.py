@@ -36,7 +36,8 @@ class Status(IntEnum):
 _MEANINGS = {
     Status.CONVERGED: "converged",
     Status.MAX_ITERATIONS: "the iteration limit was reached before the tolerance",
-    Status.ROUNDING_FLOOR: "rounding stops the residual above the tolerance: a larger rtol or a higher precision is needed",
+    Status.ROUNDING_FLOOR: "rounding stops the residual above the tolerance: "
+    "a larger rtol or a higher precision is needed",
     Status.BREAKDOWN: "the method broke down: the operator or preconditioner is not what the method needs "
     "(for CG, symmetric positive definite)",
     Status.NON_FINITE: "a NaN or Inf appeared",
