@@ -59,7 +59,7 @@ def graph_report(job: GraphJob, records: Sequence[Record], meta: dict[str, Any])
         law = transfer.fit(part)
         report.table([f"n_train; truth: {part}", *(f"n = {n}" for n in transfer.sizes_test)], rows)
         if law is None:
-            report.text("No dependence on the sizes stands out of the scatter: no law is fitted.")
+            report.text("No law is fitted: that takes two training sizes, and errors that fall beyond their scatter.")
         else:
             report.text(
                 f"Fitted: {law.C:.3g} (n_train^-{law.rate:.2f} + n^-{law.rate:.2f}) + {law.floor:.3g}; root mean "

@@ -56,7 +56,8 @@ def grid_report(
     if recipe.evaluation.subsample:
         report.text(
             f"subsample_interpolate: the input is taken at every s-th node, down to {at}; the answer is brought back "
-            "by its sine series; paired: the mean difference of the two, sample by sample; negative, the fine grid helps."
+            "by its sine series; paired: the mean difference of the two, sample by sample; if negative, the fine grid "
+            "helps."
         )
     if any(r["name"] == "discretisation_error" for r in records):
         report.text(

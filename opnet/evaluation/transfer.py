@@ -58,7 +58,8 @@ class TransferStudy:
     def fit(self, part: str = "") -> TransferFit | None:
         """The law the matrix follows, the least of the fits from several starting rates; None where there is none.
 
-        That is for fewer than five entries, an entry that is zero, and errors that do not fall with the sizes beyond
+        That is for one size alone on an axis (its term and the floor are then one), fewer than five entries, an entry
+        that is zero, and errors that do not fall with the sizes beyond
         their scatter: C and rate would be fitted to noise. The law must beat a constant by the F test at 5 %: with m
         entries and S the sums of squares left in log error, two more parameters bring S_law / S_constant below r by
         chance with probability r^((m - 3) / 2). Entries of one training size share their models, so few seeds may
@@ -67,7 +68,7 @@ class TransferStudy:
         from scipy.optimize import least_squares
 
         matrix = self.matrix(part)
-        if matrix.size < 5 or matrix.min() <= 0:
+        if min(matrix.shape) < 2 or matrix.size < 5 or matrix.min() <= 0:
             return None
         n1, n2 = np.array(self.sizes_train, float)[:, None], np.array(self.sizes_test, float)[None, :]
         goal = np.log(matrix)
