@@ -121,7 +121,7 @@ def evaluate_run(
     folder.finished_results()  # refuses a recipe that was edited after the run
     settings = [f"evaluation.metrics={list(metrics)}"] if metrics else []
     if data is not None:
-        settings += ["evaluation.resolutions=[]"]
+        settings += ["evaluation.resolutions=[]", "evaluation.subsample=[]"]
     job = open_job(held, settings, None)
     if not isinstance(job, GridJob):
         raise RecipeError(f"{path}: expected a run of an operator on grids, found one of a graph model: run its recipe")
