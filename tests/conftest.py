@@ -21,3 +21,9 @@ def shared() -> Path:
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _same_draws_in_every_order() -> None:
+    """Tests draw the same numbers whichever worker runs them, after whichever other test."""
+    torch.manual_seed(0)
