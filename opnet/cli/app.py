@@ -42,8 +42,8 @@ Threads = Annotated[
     typer.Option(
         "--threads",
         min=1,
-        help="Processor threads of training and measuring. One is the surest, and makes results independent of the "
-        "machine's cores to the last digit; more are faster for large models on idle cores.",
+        help="Processor threads of training and measuring. One is the surest where cores are shared; more are faster "
+        "for large models on idle cores, and change the last digits.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no messages.")]

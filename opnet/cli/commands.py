@@ -91,7 +91,7 @@ def generate_store(job: Job, console: Console, *, out: Path | None, workers: int
     if out is not None and out.exists() and not out.is_dir():
         raise RecipeError(f"{out}: expected a folder, found a file")
     path = out or shared / f"{recipe.name}-{recipe.digest[:8]}"
-    if find_store(recipe, path, None, shared, path.parent) == path:
+    if find_store(recipe, path, None, shared, path.parent, console) == path:
         console.message(f"data: reusing {path}")
     else:
         with console.progress("generating") as progress:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from opnet.cli.console import Console
 from opnet.core.errors import DataError
 from opnet.data.generate import DataRecipe
 from opnet.data.store import Store
 
 
-def find_store(recipe: DataRecipe, own: Path, used: Path | None, shared: Path, runs: Path) -> Path | None:
+def find_store(
+    recipe: DataRecipe, own: Path, used: Path | None, shared: Path, runs: Path, console: Console
+) -> Path | None:
     """A complete store with the recipe's digest: the run's own or used one, a shared one, or that of a run beside it.
 
     Args:
@@ -20,7 +23,7 @@ def find_store(recipe: DataRecipe, own: Path, used: Path | None, shared: Path, r
         runs: the folder in which the run lies; its neighbours' stores serve as well.
 
     Raises:
-        DataError: if the run's own store is damaged; damaged stores elsewhere are passed over.
+        DataError: if the run's own store is damaged; damaged stores elsewhere are passed over, and `console` says so.
     """
     if (own / "manifest.json").exists():
         store = Store.open(own)
@@ -31,6 +34,6 @@ def find_store(recipe: DataRecipe, own: Path, used: Path | None, shared: Path, r
             if store.complete and store.recipe_digest == recipe.digest:
                 store.verify()
                 return folder
-        except (DataError, FileNotFoundError):
-            continue
+        except (DataError, FileNotFoundError) as error:
+            console.message(f"data: passing over {folder}: {error}")
     return None

@@ -12,7 +12,7 @@ import torch
 
 from opnet.cli.console import Console
 from opnet.cli.graph_report import graph_report, summary
-from opnet.cli.job import Job, how_trained
+from opnet.cli.job import Job, say_how_trained
 from opnet.cli.recipe import ConvergenceTable, GraphonTable, Recipe, StudyTable, TransferTable
 from opnet.cli.run_folder import RunFolder
 from opnet.cli.signature import check_arguments
@@ -94,7 +94,7 @@ class GraphJob(Job):
                     folder=folder.checkpoints / f"n{n}-seed{seed}",
                     progress=progress,
                 )
-            console.message(f"training at n = {n}, seed {seed}: {how_trained(self.runs[n, seed])}")
+            say_how_trained(console, f"training at n = {n}, seed {seed}", self.runs[n, seed])
         folder.write_log([{"n": n, "seed": seed, **row} for (n, seed), run in self.runs.items() for row in run.history])
 
     def measure(self, console: Console) -> list[Record]:

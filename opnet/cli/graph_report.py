@@ -37,7 +37,7 @@ def summary(records: Sequence[Record]) -> list[list[Any]]:
 
 def graph_report(job: GraphJob, records: Sequence[Record], meta: dict[str, Any]) -> Report:
     """The page of a graph job."""
-    recipe, transfer = job.recipe, job.transfer_study
+    recipe, transfer, metric = job.recipe, job.transfer_study, job.metrics[0].name
     assert transfer is not None
     report = Report(recipe.name, f"{recipe.model.model_class} on graphs drawn from graphons.")
     convergence = [r for r in records if not r["name"].startswith("transfer")]
@@ -68,16 +68,13 @@ def graph_report(job: GraphJob, records: Sequence[Record], meta: dict[str, Any])
     trained = ", ".join(map(str, transfer.sizes_train))
     report.text(
         f"Trained on trajectories of {job.dynamics.equation} on graphs of n = {trained} drawn from "
-        f"{job.graphon.name}; relative L2 on test trajectories at other n, with the same weights. 'same graph' is held "
+        f"{job.graphon.name}; {metric} on test trajectories at other n, with the same weights. 'same graph' is held "
         "to the solution on the same graph: what learning leaves. 'limit' is held to the solution on the graphon: "
         "learning and graph together. The law fitted, where one stands out, is C (n_train^-rate + n^-rate) + floor."
     )
     caption = "Error on graphs of n nodes, against the solution there or on the graphon."
     report.figures(
-        *(
-            (draw(transfer.plot, part=part, title=f"truth: {part}", label="relative L2 error"), caption)
-            for part in transfer.errors
-        )
+        *((draw(transfer.plot, part=part, title=f"truth: {part}", label=metric), caption) for part in transfer.errors)
     )
     largest = transfer.sizes_test[-1]
     run = job.runs[transfer.sizes_train[-1], 0]

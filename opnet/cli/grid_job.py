@@ -12,7 +12,7 @@ from torch import nn
 from opnet.cli.console import Console
 from opnet.cli.find_store import find_store
 from opnet.cli.grid_report import grid_report, summary
-from opnet.cli.job import Job, how_trained
+from opnet.cli.job import Job, say_how_trained
 from opnet.cli.recipe import Recipe
 from opnet.cli.run_folder import RunFolder
 from opnet.core.errors import DataError, RecipeError
@@ -79,7 +79,7 @@ class GridJob(Job):
             self._check_evaluation(len(self.splits.train), self.splits.resolutions)
             folder.remember_data(self.data_path)
             return
-        found = self._find_store(folder)
+        found = self._find_store(folder, console)
         if found is not None:
             console.message(f"data: reusing {found} (recipe {self.data_recipe.digest[:8]})")
             folder.remember_data(found)
@@ -111,7 +111,7 @@ class GridJob(Job):
                 progress=progress,
             )
         folder.write_log(self.run.history)
-        console.message(f"training: {how_trained(self.run)} ({folder.checkpoints})")
+        say_how_trained(console, "training", self.run)
 
     def measure(self, console: Console) -> list[Record]:
         assert self.run is not None
@@ -138,7 +138,7 @@ class GridJob(Job):
         """Records of the model trained in `folder`, on its own test data or on those in `data`."""
         if data is not None:
             self.splits = open_dataset(data, format=data_format)
-        elif self.data_recipe is None or self._find_store(folder) is not None:
+        elif self.data_recipe is None or self._find_store(folder, console) is not None:
             self.prepare_data(folder, console)
         else:
             raise DataError(f"{folder.data}: expected the run's store, found none; `opnet run` makes it again")
@@ -160,9 +160,10 @@ class GridJob(Job):
         """What the data call themselves."""
         return self.splits.provenance["name"]
 
-    def _find_store(self, folder: RunFolder) -> Path | None:
+    def _find_store(self, folder: RunFolder, console: Console) -> Path | None:
         assert self.data_recipe is not None
-        return find_store(self.data_recipe, folder.data, self.data_path, self.where.parent / "data", folder.path.parent)
+        shared = self.where.parent / "data"
+        return find_store(self.data_recipe, folder.data, self.data_path, shared, folder.path.parent, console)
 
     def _model_records(self, rows: Sequence[Row]) -> list[Record]:
         labels = {

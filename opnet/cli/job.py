@@ -117,9 +117,10 @@ class Job(ABC):
         )
 
 
-def how_trained(run: Run) -> str:
-    """One phrase on where a run's weights come from."""
-    if run.finished_before:
-        return f"reusing the finished run, {run.steps} steps"
+def say_how_trained(console: Console, what: str, run: Run) -> None:
+    """Where a run's weights come from, and whatever `fit` wants known, such as a damaged checkpoint passed over."""
     origin = f"resumed at step {run.resumed_from}, " if run.resumed_from else ""
-    return f"{origin}finished at step {run.steps}"
+    done = "reusing the finished run" if run.finished_before else f"{origin}finished"
+    console.message(f"{what}: {done}, {run.steps} steps")
+    for note in run.notes:
+        console.message(f"  note: {note}")

@@ -285,6 +285,22 @@ def test_a_run_on_a_shared_store_is_measured_again_without_making_data(recipe, c
     assert "expected the run's store, found none" in capsys.readouterr().err
 
 
+def test_what_is_damaged_and_passed_over_is_said(finished, recipe, capsys):
+    (finished / "results.json").unlink()
+    newest = max((finished / "checkpoints").glob("step-*")) / "weights.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    assert opnet("run", recipe, "--out", finished) == 0
+    err = capsys.readouterr().err
+    assert f"note: {newest}: expected sha256" in err
+
+    manifest = finished / "data" / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:-9])
+    assert opnet("run", recipe, "--out", "other") == 0
+    err = capsys.readouterr().err
+    assert "data: passing over run/data: " in err
+    assert "data: other/data" in err
+
+
 def test_one_test_sample_has_no_interval(recipe):
     assert opnet("run", recipe, "--out", "run", "--set", "data.n_test=1", "--quiet") == 0
 
