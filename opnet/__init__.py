@@ -25,9 +25,9 @@ from opnet.graphs.graphon import Graphon
 from opnet.graphs.sampling import sample_graph
 from opnet.linops.base import LinearOperator
 from opnet.linops.dense import Dense
+from opnet.linops.diffusion import Diffusion
 from opnet.linops.low_rank import LowRank
 from opnet.linops.sparse import CSR
-from opnet.linops.stencil import Diffusion
 from opnet.models.base import Model, build_model
 from opnet.models.fno import FNO
 from opnet.models.graph_nde import GraphNDE

@@ -20,7 +20,7 @@ import scipy.sparse
 import torch
 
 from opnet.evaluation.records import record, write_results
-from opnet.linops.stencil import Diffusion
+from opnet.linops.diffusion import Diffusion
 from opnet.solvers.linear.cg import CG
 from opnet.solvers.linear.solve import solve_linear
 from opnet.solvers.multigrid.multigrid import Multigrid

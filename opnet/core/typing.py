@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from jaxtyping import Bool, Complex, Float, Int
+from jaxtyping import Bool, Complex, Float, Inexact, Int
 
-__all__ = ["Bool", "Complex", "Float", "Int"]
+__all__ = ["Bool", "Complex", "Float", "Inexact", "Int"]

@@ -86,9 +86,12 @@ class TentSum(LinearOperator):
             y = y[..., self.rank_of, :]
         return self.left[:, None] * y.to(self.dtype)
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> TentSum:
-        x, w, left = (values.to(device, dtype) for values in (self.x, self.w, self.left))
-        return TentSum(x, w, left, keep_diagonal=self.keep_diagonal)
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return self.x, self.w, self.left
+
+    def rebuild(self, tensors: tuple[Tensor, ...]) -> TentSum:
+        return TentSum(*tensors, keep_diagonal=self.keep_diagonal)
 
     def transpose(self) -> TentSum:
         return TentSum(self.x, self.left, self.w, keep_diagonal=self.keep_diagonal)

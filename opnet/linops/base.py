@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from math import prod
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+Operator = TypeVar("Operator", bound="LinearOperator")
 
 
 class LinearOperator(ABC):
     """A linear map between tensors whose trailing dimensions are `in_shape` and `out_shape`.
 
     Leading dimensions are batch and broadcast against the operator's own `batch_shape`. Operators compose lazily:
-    `A @ B`, `A + B`, `2 * A`; `A @ x` applies. Subclasses give `in_shape`, `out_shape`, `batch_shape`, `dtype`,
-    `device`, `apply`, `transpose` and `to`.
+    `A @ B`, `A + B`, `A - B`, `2 * A`; `A @ x` applies. Subclasses give `in_shape`, `out_shape`, `batch_shape`,
+    `dtype`, `device`, `apply`, `transpose`, `tensors` and `rebuild`.
+
+    Attributes:
+        symmetric: whether A^T = A is known by construction (False where it is not known).
     """
 
     in_shape: tuple[int, ...]
@@ -22,6 +28,16 @@ class LinearOperator(ABC):
     batch_shape: tuple[int, ...] = ()
     dtype: torch.dtype
     device: torch.device
+    symmetric: bool = False
+
+    @property
+    @abstractmethod
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The floating or complex tensors that A depends on: what gradients of a solve go to."""
+
+    @abstractmethod
+    def rebuild(self: Operator, tensors: tuple[Tensor, ...]) -> Operator:
+        """The same operator made of other tensors, in the order of `tensors`; values are not checked again."""
 
     @abstractmethod
     def apply(self, x: Tensor) -> Tensor:
@@ -31,9 +47,39 @@ class LinearOperator(ABC):
     def transpose(self) -> LinearOperator:
         """The operator A^T with <A x, y> = <x, A^T y> in the plain dot product."""
 
-    @abstractmethod
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> LinearOperator:
-        """The same operator on another device or in another floating dtype; None leaves either as it is."""
+    def to(self: Operator, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Operator:
+        """The same operator on another device or in another floating or complex dtype; None leaves either as it is.
+
+        An operator that holds index tensors moves them too, by its own `to`.
+
+        Raises:
+            ValueError: for a real dtype asked of a complex operator.
+        """
+        if dtype is not None and self.dtype.is_complex and not dtype.is_complex:
+            raise ValueError(
+                f"{type(self).__name__}.to: expected a complex dtype for a complex operator, found {dtype}"
+            )
+        return self.rebuild(tuple(t.to(device, dtype) for t in self.tensors))
+
+    def conj(self: Operator) -> Operator:
+        """The complex conjugate; A itself if it is real."""
+        return self.rebuild(tuple(t.conj().resolve_conj() for t in self.tensors)) if self.dtype.is_complex else self
+
+    def adjoint(self) -> LinearOperator:
+        """The operator A^H = conj(A^T), with <A x, y> = <x, A^H y> in the complex inner product."""
+        return self.transpose().conj()
+
+    @property
+    def hermitian(self) -> bool:
+        """Whether A^H = A is known by construction."""
+        return self.symmetric and not self.dtype.is_complex
+
+    def nullspace(self) -> Tensor | None:
+        """A basis of the kernel that A and A^H are known to share; None if there is none, or none is known.
+
+        # shape: (k, *in_shape)
+        """
+        return None
 
     def diagonal(self) -> Tensor:
         """The diagonal of a square operator.  # shape: (*batch_shape, *in_shape)"""
@@ -51,7 +97,13 @@ class LinearOperator(ABC):
 
     @property
     def T(self) -> LinearOperator:
+        """The transpose."""
         return self.transpose()
+
+    @property
+    def H(self) -> LinearOperator:
+        """The adjoint."""
+        return self.adjoint()
 
     def to_dense(self) -> Tensor:
         """The matrix, column by column; for tests and small operators.  # shape: (*batch_shape, rows, columns)"""
@@ -82,7 +134,13 @@ class LinearOperator(ABC):
 
         return Sum(self, other)
 
-    def __mul__(self, factor: float) -> LinearOperator:
+    def __sub__(self, other: LinearOperator) -> LinearOperator:
+        return self + -other
+
+    def __neg__(self) -> LinearOperator:
+        return self * -1.0
+
+    def __mul__(self, factor: complex | Tensor) -> LinearOperator:
         from opnet.linops.composed import Scaled
 
         return Scaled(self, factor)

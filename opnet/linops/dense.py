@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from opnet.core.registry import register
-from opnet.core.typing import Float
+from opnet.core.typing import Inexact
 from opnet.linops.base import LinearOperator
 
 
@@ -15,10 +14,10 @@ class Dense(LinearOperator):
     """The matrix A itself, `(A x)_i = sum_j A_ij x_j`.
 
     Args:
-        matrix: (*batch, m, n), of a floating dtype. It is kept, not copied.
+        matrix: (*batch, m, n), of a floating or complex dtype. It is kept, not copied.
 
     Raises:
-        ValueError: for fewer than two dimensions or a dtype that is not floating.
+        ValueError: for fewer than two dimensions or a dtype that is neither floating nor complex.
 
     >>> import torch
     >>> A = Dense(torch.tensor([[1.0, 2.0], [0.0, 3.0]]))
@@ -29,27 +28,31 @@ class Dense(LinearOperator):
     """
 
     def __init__(self, matrix: Tensor) -> None:
-        if matrix.ndim < 2 or not matrix.dtype.is_floating_point:
+        if matrix.ndim < 2 or not (matrix.dtype.is_floating_point or matrix.dtype.is_complex):
             raise ValueError(
-                f"Dense.matrix: expected a floating tensor of shape (..., m, n), found {tuple(matrix.shape)} "
-                f"of {matrix.dtype}"
+                f"Dense.matrix: expected a floating or complex tensor of shape (..., m, n), found "
+                f"{tuple(matrix.shape)} of {matrix.dtype}"
             )
         self.matrix = matrix
         self.out_shape, self.in_shape = (matrix.shape[-2],), (matrix.shape[-1],)
         self.batch_shape = tuple(matrix.shape[:-2])
         self.dtype, self.device = matrix.dtype, matrix.device
 
-    def apply(self, x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch_out m"]:
+    def apply(self, x: Inexact[Tensor, "*batch n"]) -> Inexact[Tensor, "*batch_out m"]:
         self.check_argument(x)
         if self.batch_shape:
             return (self.matrix @ x.unsqueeze(-1)).squeeze(-1)
         return x @ self.matrix.mT  # one matrix product for all vectors
 
-    def columns(self, x: Float[Tensor, "*batch n k"]) -> Float[Tensor, "*batch_out m k"]:
+    def columns(self, x: Inexact[Tensor, "*batch n k"]) -> Inexact[Tensor, "*batch_out m k"]:
         return self.matrix @ x
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Dense:
-        return Dense(self.matrix.to(device, dtype))
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (self.matrix,)
+
+    def rebuild(self, tensors: tuple[Tensor, ...]) -> Dense:
+        return Dense(*tensors)
 
     def transpose(self) -> Dense:
         return Dense(self.matrix.mT)

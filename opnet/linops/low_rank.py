@@ -58,9 +58,12 @@ class LowRank(LinearOperator):
         y = self.U @ (self.V.T @ x)
         return y if self.d is None else y + self.d[:, None] * x
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> LowRank:
-        d = None if self.d is None else self.d.to(device, dtype)
-        return LowRank(self.U.to(device, dtype), self.V.to(device, dtype), d)
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (self.U, self.V) if self.d is None else (self.U, self.V, self.d)
+
+    def rebuild(self, tensors: tuple[Tensor, ...]) -> LowRank:
+        return LowRank(*tensors)
 
     def transpose(self) -> LowRank:
         return LowRank(self.V, self.U, self.d)

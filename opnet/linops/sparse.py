@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from opnet.core.registry import register
-from opnet.core.typing import Float
+from opnet.core.typing import Inexact
 from opnet.linops.base import LinearOperator
 
 
@@ -21,11 +22,12 @@ class CSR(LinearOperator):
     Args:
         rows: where each row begins in `columns` and `values`; ascending from 0 to the number of entries; (m + 1,).
         columns: the column of each entry; (entries,).
-        values: the entries; (entries,). Entries with equal indices add up.
+        values: the entries; (*batch, entries), one pattern for the whole batch. Entries with equal indices add up.
         shape: (m, n).
 
     Raises:
-        ValueError: for arrays that do not describe a matrix of that shape, or a dtype that is not floating.
+        ValueError: for arrays that do not describe a matrix of that shape, or a dtype that is neither
+            floating nor complex.
 
     >>> import scipy.sparse
     >>> A = CSR.from_scipy(scipy.sparse.eye(3, format="csr"))
@@ -33,22 +35,24 @@ class CSR(LinearOperator):
     tensor([0., 1., 2.], dtype=torch.float64)
     """
 
-    def __init__(
-        self,
-        rows: Tensor,
-        columns: Tensor,
-        values: Tensor,
-        shape: tuple[int, int],
-    ) -> None:
+    def __init__(self, rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> None:
         m, n = int(shape[0]), int(shape[1])
         _check_structure(rows, columns, values, m, n)
-        self.column_index, self.values = columns, values
-        with warnings.catch_warnings():  # torch announces on first use that its sparse layouts may still change
-            warnings.filterwarnings("ignore", message="Sparse CSR tensor support", category=UserWarning)
-            self.matrix = torch.sparse_csr_tensor(rows, columns, values, (m, n), check_invariants=False)
-        self.row_start = rows
-        self.out_shape, self.in_shape = (m,), (n,)
+        self._hold(rows, columns, values, m, n)
+
+    def _hold(self, rows: Tensor, columns: Tensor, values: Tensor, m: int, n: int) -> None:
+        self.row_start, self.column_index, self.values = rows, columns, values
+        self.out_shape, self.in_shape, self.batch_shape = (m,), (n,), tuple(values.shape[:-1])
         self.dtype, self.device = values.dtype, values.device
+        if not self.batch_shape:
+            with warnings.catch_warnings():  # torch announces on first use that its sparse layouts may still change
+                warnings.filterwarnings("ignore", message="Sparse CSR tensor support", category=UserWarning)
+                self.matrix = torch.sparse_csr_tensor(rows, columns, values.detach(), (m, n), check_invariants=False)
+
+    @cached_property
+    def row_index(self) -> Tensor:
+        """The row of each entry."""
+        return torch.repeat_interleave(torch.arange(self.shape[0], device=self.device), self.row_start.diff())
 
     @classmethod
     def from_scipy(cls, matrix: Any, dtype: torch.dtype = torch.float64, device: Any = None) -> CSR:
@@ -58,49 +62,78 @@ class CSR(LinearOperator):
         return cls(index[0], index[1], torch.as_tensor(csr.data).to(dtype=dtype, device=device), csr.shape)
 
     def to_scipy(self) -> Any:
-        """The same matrix as a `scipy.sparse.csr_array`."""
+        """The same matrix as a `scipy.sparse.csr_array`; not batched."""
         from scipy.sparse import csr_array
 
+        if self.batch_shape:
+            raise ValueError(f"CSR.to_scipy: expected one matrix, found a batch of {self.batch_shape}")
         arrays = [part.detach().cpu().numpy() for part in (self.values, self.column_index, self.row_start)]
         return csr_array(tuple(arrays), shape=self.shape)
 
-    def apply(self, x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch m"]:
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (self.values,)
+
+    def rebuild(self, tensors: tuple[Tensor, ...]) -> CSR:
+        return self._with(self.row_start, self.column_index, tensors[0], self.shape)
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> CSR:
+        moved = super().to(device, dtype)
+        return self._with(self.row_start.to(device), self.column_index.to(device), moved.values, self.shape)
+
+    @classmethod
+    def _with(cls, rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> CSR:
+        operator = cls.__new__(cls)
+        operator._hold(rows, columns, values, *shape)
+        return operator
+
+    def apply(self, x: Inexact[Tensor, "*batch n"]) -> Inexact[Tensor, "*batch_out m"]:
         self.check_argument(x)
+        if self._entrywise:
+            return self.columns(x.unsqueeze(-1)).squeeze(-1)
         vectors = x.reshape(-1, self.in_shape[0])
         return self.columns(vectors.mT).mT.reshape(*x.shape[:-1], *self.out_shape)
 
-    def columns(self, x: Float[Tensor, "*batch n k"]) -> Float[Tensor, "*batch m k"]:
+    def columns(self, x: Inexact[Tensor, "*batch n k"]) -> Inexact[Tensor, "*batch_out m k"]:
         """A applied to every column of `x`: one sparse product for the whole batch."""
+        if self._entrywise:
+            products = self.values.unsqueeze(-1) * x.index_select(-2, self.column_index)
+            return _row_sums(products, self.row_index, self.shape[0])
         if x.ndim == 2:
             return self.matrix @ x
         side_by_side = x.movedim(-2, 0)  # shape: (n, *batch, k)
         product = self.matrix @ side_by_side.reshape(len(side_by_side), -1)
         return product.reshape(self.out_shape[0], *side_by_side.shape[1:]).movedim(0, -2)
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> CSR:
-        index = self.row_start.to(device), self.column_index.to(device)
-        return CSR(*index, self.values.to(device, dtype), self.shape)
+    @property
+    def _entrywise(self) -> bool:
+        """Whether to sum products of single entries: torch's own gradient to a sparse matrix is dense on the way."""
+        return bool(self.batch_shape) or (self.values.requires_grad and torch.is_grad_enabled())
 
     def transpose(self) -> CSR:
-        m, n = self.shape
-        row = torch.repeat_interleave(torch.arange(m, device=self.device), self.row_start.diff())
         order = torch.argsort(self.column_index, stable=True)
-        counts = torch.bincount(self.column_index, minlength=n)
+        counts = torch.bincount(self.column_index, minlength=self.shape[1])
         start = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        return CSR(start, row[order], self.values[order], (n, m))
+        return self._with(start, self.row_index[order], self.values[..., order], (self.shape[1], self.shape[0]))
 
     def diagonal(self) -> Tensor:
-        row = torch.repeat_interleave(torch.arange(self.shape[0], device=self.device), self.row_start.diff())
-        on_diagonal = row == self.column_index
-        zero = torch.zeros(self.out_shape, dtype=self.dtype, device=self.device)
-        return zero.index_add(0, row[on_diagonal], self.values[on_diagonal])
+        on_diagonal = self.row_index == self.column_index
+        entries = self.values[..., on_diagonal].unsqueeze(-1)
+        return _row_sums(entries, self.row_index[on_diagonal], self.shape[0]).squeeze(-1)
+
+
+def _row_sums(entries: Tensor, row: Tensor, m: int) -> Tensor:
+    """Sums of the entries of each row.  # shape: (*batch, entries, k) -> (*batch, m, k)"""
+    return entries.new_zeros(*entries.shape[:-2], m, entries.shape[-1]).index_add(-2, row, entries)
 
 
 def _check_structure(rows: Tensor, columns: Tensor, values: Tensor, m: int, n: int) -> None:
-    if not values.dtype.is_floating_point:
-        raise ValueError(f"CSR.values: expected a floating dtype, found {values.dtype}")
-    if values.shape != columns.shape:
-        raise ValueError(f"CSR: expected as many values as columns, found {len(values)} and {len(columns)}")
+    if not (values.dtype.is_floating_point or values.dtype.is_complex):
+        raise ValueError(f"CSR.values: expected a floating or complex dtype, found {values.dtype}")
+    if columns.ndim != 1 or values.shape[-1:] != columns.shape:
+        raise ValueError(
+            f"CSR: expected as many values as columns, found {tuple(values.shape)} and {tuple(columns.shape)}"
+        )
     if len(rows) != m + 1 or int(rows[0]) != 0 or int(rows[-1]) != len(columns) or bool((rows.diff() < 0).any()):
         raise ValueError(f"CSR.rows: expected {m + 1} ascending offsets from 0 to {len(columns)}")
     if len(columns) and (int(columns.min()) < 0 or int(columns.max()) >= n):

@@ -1,8 +1,9 @@
-"""`Diffusion`: the conservative finite-volume operator of -div(a grad u)."""
+"""`Stencil`: a linear operator that couples every node of a grid with its nearest neighbours."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import torch
@@ -11,133 +12,180 @@ from torch import Tensor
 from opnet.core.expect import expect
 from opnet.core.registry import register
 from opnet.linops.base import LinearOperator
-from opnet.spaces.grid import Grid
+
+Offset = tuple[int, ...]
 
 
-@register("operator", "Diffusion")
-class Diffusion(LinearOperator):
-    r"""`A u = -div(a grad u)` on the cells of a grid, second order for smooth a, conservative for jumping a.
+@register("operator", "Stencil")
+class Stencil(LinearOperator):
+    r"""Each node's value times a coefficient, plus each neighbour's times another.
 
-    .. math:: (A u)_i = \sum_{\text{axes}} c_{i-1/2} (u_i - u_{i-1}) + c_{i+1/2} (u_i - u_{i+1}),
-       \qquad c_{i+1/2} = \frac{1}{h^2} \frac{2 a_i a_{i+1}}{a_i + a_{i+1}}
+    .. math:: (A x)_p = \sum_q c_q(p) x_{p+q}, \qquad q \in \{-1, 0, 1\}^d
 
-    The harmonic mean is exact for a flux crossing an interface that lies on the face (R. J. LeVeque, *Finite Volume
-    Methods for Hyperbolic Problems*, Cambridge 2002, equation 4.12 and section 9.12). Dirichlet sides carry u = 0 half
-    a cell away, `c = 2 a / h^2`; Neumann sides carry no flux; periodic sides join. A is symmetric, positive definite
-    unless no side is Dirichlet (then constants are its kernel). Units: [a] / length^2.
+    Neighbours beyond the end of an axis that is not periodic are zero; periodic axes wrap, and on one of 1 or 2 nodes
+    the offsets -1 and 1 name the same neighbour, whose coefficients add up.
+
+    A symmetric stencil has c_{-q}(p) = c_q(p - q), so that half of the coefficients are stored and read: of two
+    opposite offsets the one whose first non-zero entry is 1.
 
     Args:
-        a: the coefficient at the cell midpoints, positive; (*batch, *grid.shape).
-        grid: of 1, 2 or 3 axes with cell nodes and Dirichlet, Neumann or periodic sides.
+        coefficients: c_q by offset q; (*batch, *grid) each, batches that broadcast; absent ones are zero.
+        periodic: whether each axis wraps.
+        symmetric: say so where A^T = A. Of opposite offsets either may then be left out, and one is not looked at.
+
+    Attributes:
+        periodic: whether each axis wraps.
+        coefficients: c_q of every offset that may differ from zero, zero where the neighbour is beyond an end.
 
     Raises:
-        ValueError: for a coefficient that is not positive and finite or not of the grid's shape, for another dimension,
-            for Robin sides, or for nodes other than "cell" (vertex-centred diffusion is not built yet).
+        ValueError: for offsets that are not of -1, 0 and 1, one an axis, or coefficients that do not fit together.
 
-    >>> A = Diffusion(torch.ones(4, dtype=torch.float64), Grid((4,), nodes="cell"))
-    >>> A.to_dense() / 16
-    tensor([[ 3., -1.,  0.,  0.],
+    >>> row = torch.ones(4)
+    >>> Stencil({(0,): 2 * row, (1,): -row}, [False], symmetric=True).to_dense()
+    tensor([[ 2., -1.,  0.,  0.],
             [-1.,  2., -1.,  0.],
             [ 0., -1.,  2., -1.],
-            [ 0.,  0., -1.,  3.]], dtype=torch.float64)
+            [ 0.,  0., -1.,  2.]])
     """
 
-    def __init__(self, a: Tensor, grid: Grid) -> None:
-        _check_grid(grid)
-        _check_coefficient(a, grid)
-        self._hold([_face_coefficients(a, grid, axis) for axis in range(grid.dim)], grid)
+    def __init__(
+        self, coefficients: Mapping[Offset, Tensor], periodic: Sequence[bool], *, symmetric: bool = False
+    ) -> None:
+        periodic = tuple(bool(wraps) for wraps in periodic)
+        _check(coefficients, periodic)
+        kept = {}
+        for q, c in coefficients.items():
+            if symmetric and q < _opposite(q):
+                if _opposite(q) in coefficients:
+                    continue
+                q, c = _opposite(q), shifted(c, _opposite(q), periodic)
+            kept[q] = _inside(c, q, periodic)
+        self._hold(kept, periodic, symmetric)
 
-    @classmethod
-    def from_faces(cls, faces: Sequence[Tensor], grid: Grid) -> Diffusion:
-        """The operator with given face coefficients c, one tensor an axis, of length n + 1 along that axis.
-
-        They hold the 1/h^2; on a periodic axis the first and last face are one.
-        """
-        _check_grid(grid)
-        for axis, c in enumerate(faces):
-            expected = tuple(n + (i == axis) for i, n in enumerate(grid.shape))
-            if tuple(c.shape[c.ndim - grid.dim :]) != expected:
-                raise ValueError(f"faces[{axis}]: expected shape (..., {expected}), found {tuple(c.shape)}")
-        operator = cls.__new__(cls)
-        operator._hold(list(faces), grid)
-        return operator
-
-    def _hold(self, faces: list[Tensor], grid: Grid) -> None:
-        self.grid, self.faces = grid, tuple(faces)
-        self.in_shape = self.out_shape = grid.shape
-        self.batch_shape = tuple(faces[0].shape[: faces[0].ndim - grid.dim])
-        self.dtype, self.device = faces[0].dtype, faces[0].device
-        self._inner, self._wrap = [], []
-        total: Any = 0.0
-        for axis, c in enumerate(faces):
-            dim, n = axis - grid.dim, grid.shape[axis]
-            total = total + c.narrow(dim, 0, n) + c.narrow(dim, 1, n)
-            self._inner.append(c.narrow(dim, 1, n - 1))
-            self._wrap.append(c.narrow(dim, 0, 1) if grid.boundary[axis][0] == "periodic" else None)
-        self._diagonal = total
+    def _hold(self, kept: dict[Offset, Tensor], periodic: tuple[bool, ...], symmetric: bool) -> None:
+        self.periodic, self.symmetric, self._kept = periodic, symmetric, kept
+        d, first = len(periodic), next(iter(kept.values()))
+        self.in_shape = self.out_shape = tuple(first.shape[first.ndim - d :])
+        self.batch_shape = tuple(torch.broadcast_shapes(*(c.shape[: c.ndim - d] for c in kept.values())))
+        self.dtype, self.device = first.dtype, first.device
+        centre = kept.get((0,) * d)
+        self._centre = None if centre is None else centre.expand(*self.batch_shape, *self.in_shape)
+        self._couplings = [
+            (c[rows], rows, columns)
+            for q, c in kept.items()
+            if any(q)
+            for rows, columns in _pairs(q, self.in_shape, periodic)
+        ]
 
     @property
-    def singular(self) -> bool:
-        """Whether constants are in the kernel: no side is Dirichlet."""
-        return all(side != "dirichlet" for pair in self.grid.boundary for side in pair)
+    def coefficients(self) -> dict[Offset, Tensor]:
+        if not self.symmetric:
+            return dict(self._kept)
+        opposite = {_opposite(q): shifted(c, _opposite(q), self.periodic) for q, c in self._kept.items() if any(q)}
+        return {**self._kept, **opposite}
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Diffusion:
-        return Diffusion.from_faces([c.to(device, dtype) for c in self.faces], self.grid)
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return tuple(self._kept.values())
+
+    def rebuild(self, tensors: tuple[Tensor, ...]) -> Stencil:
+        stencil = Stencil.__new__(Stencil)
+        stencil._hold(dict(zip(self._kept, tensors, strict=True)), self.periodic, self.symmetric)
+        return stencil
 
     def apply(self, x: Tensor) -> Tensor:
         self.check_argument(x)
-        y = self._diagonal * x
-        for axis, (c, wrap) in enumerate(zip(self._inner, self._wrap, strict=True)):
-            dim, n = axis - self.grid.dim, self.grid.shape[axis]
-            y.narrow(dim, 1, n - 1).addcmul_(c, x.narrow(dim, 0, n - 1), value=-1)
-            y.narrow(dim, 0, n - 1).addcmul_(c, x.narrow(dim, 1, n - 1), value=-1)
-            if wrap is not None:
-                y.narrow(dim, 0, 1).addcmul_(wrap, x.narrow(dim, n - 1, 1), value=-1)
-                y.narrow(dim, n - 1, 1).addcmul_(wrap, x.narrow(dim, 0, 1), value=-1)
+        if self._centre is None:
+            y = x.new_zeros(torch.broadcast_shapes((*self.batch_shape, *self.in_shape), x.shape))
+        else:
+            y = self._centre * x
+        for c, rows, columns in self._couplings:
+            y[rows].addcmul_(c, x[columns])
+            if self.symmetric:
+                y[columns].addcmul_(c, x[rows])
         return y
 
-    def transpose(self) -> Diffusion:
-        return self
+    def transpose(self) -> Stencil:
+        if self.symmetric:
+            return self
+        return Stencil(
+            {_opposite(q): shifted(c, _opposite(q), self.periodic) for q, c in self._kept.items()}, self.periodic
+        )
 
     def diagonal(self) -> Tensor:
-        """The diagonal; on a periodic axis of one cell, less the cell's coupling with itself."""
-        d = self._diagonal
-        for axis, wrap in enumerate(self._wrap):
-            if wrap is not None and self.grid.shape[axis] == 1:
-                d = d - 2 * wrap
-        return d
+        """The centre, and the neighbours that are the node itself, on periodic axes of one node."""
+        wraps = [n == 1 and periodic for n, periodic in zip(self.in_shape, self.periodic, strict=True)]
+        total = torch.zeros(*self.batch_shape, *self.in_shape, dtype=self.dtype, device=self.device)
+        for q, c in self._kept.items():
+            if all(itself or not step for step, itself in zip(q, wraps, strict=True)):
+                total = total + (2 * c if self.symmetric and any(q) else c)
+        return total
+
+    def to_scipy(self) -> Any:
+        """The same matrix as a `scipy.sparse.csr_array` without stored zeros, unknowns in C order; not batched."""
+        from scipy.sparse import coo_array
+
+        if self.batch_shape:
+            raise ValueError(f"Stencil.to_scipy: expected one matrix, found a batch of {self.batch_shape}")
+        index = torch.arange(self.shape[0]).reshape(self.in_shape)
+        entries = [
+            (c[rows].detach().cpu(), index[rows], index[columns])
+            for q, c in self.coefficients.items()
+            for rows, columns in _pairs(q, self.in_shape, self.periodic)
+        ]
+        values, i, j = (torch.cat([part.flatten() for part in parts]).numpy() for parts in zip(*entries, strict=True))
+        matrix = coo_array((values, (i, j)), shape=self.shape).tocsr()
+        matrix.eliminate_zeros()
+        return matrix
 
 
-def _face_coefficients(a: Tensor, grid: Grid, axis: int) -> Tensor:
-    """c on all n + 1 faces along one axis, by resistances: half a cell has the resistance 1 / (2 a)."""
-    dim, n, h = axis - grid.dim, grid.shape[axis], grid.spacing[axis]
-    half = 0.5 / a
-    first, last = half.narrow(dim, 0, 1), half.narrow(dim, n - 1, 1)
-    inner = 1 / (half.narrow(dim, 0, n - 1) + half.narrow(dim, 1, n - 1))
-    sides = {"dirichlet": lambda r: 1 / r, "neumann": torch.zeros_like, "periodic": lambda _: 1 / (first + last)}
-    low, high = (sides[kind](r) for kind, r in zip(grid.boundary[axis], (first, last), strict=True))
-    return torch.cat([low, inner, high], dim) / h**2
+def shifted(c: Tensor, q: Offset, periodic: Sequence[bool]) -> Tensor:
+    """The field p -> c(p + q), zero where p + q is beyond the end of an axis that is not periodic."""
+    dims = range(-len(q), 0)
+    return _inside(torch.roll(c, _opposite(q), tuple(dims)), q, periodic)
 
 
-def _check_grid(grid: Grid) -> None:
-    expect("Diffusion.grid", grid, Grid, 'a Grid such as Grid((64, 64), nodes="cell")')
-    if grid.dim > 3:
-        raise ValueError(f"Diffusion.grid: expected 1, 2 or 3 axes, found {grid.dim}")
-    if set(grid.nodes) != {"cell"}:
-        raise ValueError(f'Diffusion.grid: expected nodes="cell" (others are not built yet), found {grid.nodes}')
-    if any("robin" in pair for pair in grid.boundary):
+def _inside(c: Tensor, q: Offset, periodic: Sequence[bool]) -> Tensor:
+    """c, but zero at the nodes p whose neighbour p + q is beyond an end."""
+    ends = [(axis, step) for axis, step in enumerate(q) if step and not periodic[axis]]
+    if ends:
+        c = c.clone()
+    for axis, step in ends:
+        c.select(axis - len(q), -1 if step > 0 else 0).zero_()
+    return c
+
+
+def _opposite(q: Offset) -> Offset:
+    return tuple(-step for step in q)
+
+
+def _pairs(q: Offset, shape: tuple[int, ...], periodic: Sequence[bool]) -> Iterator[tuple[Any, Any]]:
+    """Index pairs of equal boxes: nodes p, and their neighbours p + q on the grid or around it."""
+    choices = []
+    for step, n, wraps in zip(q, shape, periodic, strict=True):
+        if step == 0:
+            choices.append([(slice(None), slice(None))])
+            continue
+        near, far = (slice(0, n - 1), slice(1, n)), (slice(n - 1, n), slice(0, 1))
+        pairs = ([near] if n > 1 else []) + ([far] if wraps else [])
+        choices.append(pairs if step > 0 else [(b, a) for a, b in pairs])
+    for box in product(*choices):
+        rows, columns = zip(*box, strict=True)
+        yield (..., *rows), (..., *columns)
+
+
+def _check(coefficients: Mapping[Offset, Tensor], periodic: tuple[bool, ...]) -> None:
+    d = len(periodic)
+    for q, c in coefficients.items():
+        if len(q) != d or any(step not in (-1, 0, 1) for step in q):
+            raise ValueError(f"Stencil.coefficients: expected offsets of {d} numbers -1, 0 or 1, found {q}")
+        expect(f"Stencil.coefficients[{q}]", c, Tensor, "a Tensor")
+    kinds = {(c.dtype, tuple(c.shape[max(0, c.ndim - d) :])) for c in coefficients.values()}
+    if len(kinds) != 1 or any(c.ndim < d for c in coefficients.values()):
         raise ValueError(
-            f"Diffusion.grid: expected no Robin sides, which are not built yet, found boundary {grid.boundary}"
+            f"Stencil.coefficients: expected tensors of one dtype and shape (..., {d} axes), at least one, found "
+            f"{', '.join(f'{tuple(c.shape)} of {c.dtype}' for c in coefficients.values()) or 'none'}"
         )
-
-
-def _check_coefficient(a: Tensor, grid: Grid) -> None:
-    expect("Diffusion.a", a, Tensor, "a Tensor")
-    if not a.dtype.is_floating_point or a.ndim < grid.dim or tuple(a.shape[a.ndim - grid.dim :]) != grid.shape:
-        raise ValueError(
-            f"Diffusion.a: expected a floating tensor of shape (..., {', '.join(map(str, grid.shape))}), "
-            f"found {tuple(a.shape)} of {a.dtype}"
-        )
-    if not bool(((a > 0) & (a < torch.inf)).all()):
-        bad = a[~((a > 0) & (a < torch.inf))]
-        raise ValueError(f"Diffusion.a: expected positive finite values, found {float(bad[0])} ({bad.numel()} such)")
+    dtype = next(iter(kinds))[0]
+    if not (dtype.is_floating_point or dtype.is_complex):
+        raise ValueError(f"Stencil.coefficients: expected a floating or complex dtype, found {dtype}")

@@ -1,5 +1,7 @@
 """Laws of every linear operator, registered or composed."""
 
+from itertools import product
+
 import pytest
 import torch
 
@@ -7,9 +9,10 @@ from opnet.core.registry import lookup, names
 from opnet.graphs.tent import TentSum
 from opnet.linops.composed import Product, Scaled, Sum
 from opnet.linops.dense import Dense
+from opnet.linops.diffusion import Diffusion
 from opnet.linops.low_rank import LowRank
 from opnet.linops.sparse import CSR
-from opnet.linops.stencil import Diffusion
+from opnet.linops.stencil import Stencil
 from opnet.spaces.grid import Grid
 
 MIXED = (("dirichlet", "neumann"), "periodic")
@@ -29,6 +32,11 @@ def diffusion(shape, boundary, *batch):
     return Diffusion(random(*batch, *shape).exp(), Grid(shape, boundary=boundary, nodes="cell"))
 
 
+def stencil(shape, periodic, *batch, centre=True):
+    offsets = [q for q in product((-1, 0, 1), repeat=len(shape)) if centre or any(q)]
+    return Stencil({q: random(*batch, *shape, seed=i) for i, q in enumerate(offsets)}, periodic)
+
+
 OPERATORS = {
     "Dense": lambda: Dense(random(4, 6)),
     "Dense square batched": lambda: Dense(random(3, 5, 5)),
@@ -43,6 +51,9 @@ OPERATORS = {
     "Diffusion 1-D": lambda: diffusion((5,), "neumann"),
     "Diffusion 1-D, one periodic cell": lambda: diffusion((1,), "periodic"),
     "Diffusion 3-D": lambda: diffusion((2, 3, 4), ("periodic", "dirichlet", "neumann"), 2),
+    "Stencil, nine points": lambda: stencil((4, 3), (False, True)),
+    "Stencil without centre, periodic axes of 1 and 2": lambda: stencil((1, 2), (True, True), centre=False),
+    "Stencil 3-D, batched": lambda: stencil((2, 3, 4), (False, False, True), 2),
     "Product": lambda: Product(Dense(random(4, 6)), Dense(random(6, 5))),
     "Sum": lambda: Sum(Dense(random(5, 5)), Dense(random(3, 5, 5))),
     "Scaled": lambda: Scaled(sparse(6, 6), -2.5),

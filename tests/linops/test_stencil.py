@@ -1,108 +1,92 @@
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
 
-from opnet.linops.stencil import Diffusion
-from opnet.solvers.linear.cg import CG
-from opnet.solvers.linear.solve import solve_linear
-from opnet.spaces.grid import Grid
+from opnet.linops.stencil import Stencil, shifted
 
 
-def assemble(a, h, low, high):
-    """The matrix of -(a u')' on cells, from fluxes written out one face at a time."""
-    n = len(a)
-    matrix = np.zeros((n, n))
-    for i in range(n - 1):
-        c = 2 * a[i] * a[i + 1] / (a[i] + a[i + 1]) / h**2
-        matrix[i, i] += c
-        matrix[i + 1, i + 1] += c
-        matrix[i, i + 1] -= c
-        matrix[i + 1, i] -= c
-    matrix[0, 0] += 2 * a[0] / h**2 if low == "dirichlet" else 0
-    matrix[-1, -1] += 2 * a[-1] / h**2 if high == "dirichlet" else 0
-    return matrix
+def random(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("sides", [("dirichlet", "dirichlet"), ("neumann", "dirichlet"), ("neumann", "neumann")])
-def test_matrix_is_the_sum_of_face_fluxes(sides):
-    a = torch.tensor([1.0, 4.0, 0.5, 2.0, 3.0], dtype=torch.float64)
-    grid = Grid((5,), extent=((0, 2),), boundary=(sides,), nodes="cell")
-    np.testing.assert_allclose(Diffusion(a, grid).to_dense().numpy(), assemble(a.numpy(), 0.4, *sides), rtol=1e-14)
+def every_offset(shape, seed=0):
+    offsets = product((-1, 0, 1), repeat=len(shape))
+    return {q: random(*shape, seed=seed + i) for i, q in enumerate(offsets)}
 
 
-def test_solution_agrees_with_scipy():
-    import scipy.sparse.linalg
-
-    generator = torch.Generator().manual_seed(0)
-    a = torch.where(torch.randn(2, 16, 12, generator=generator) > 0, 12.0, 3.0).double()
-    A = Diffusion(a, Grid((16, 12), extent=((0, 1), (0, 3)), boundary=("dirichlet", "periodic"), nodes="cell"))
-    b = torch.randn(2, 16, 12, generator=generator, dtype=torch.float64)
-    ours = solve_linear(A, b, CG(), rtol=1e-12).value
-    for i, matrix in enumerate(A.to_dense()):
-        exact = scipy.sparse.linalg.spsolve(scipy.sparse.csc_matrix(matrix.numpy()), b[i].flatten().numpy())
-        np.testing.assert_allclose(ours[i].flatten().numpy(), exact, rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "periodic"])
-@pytest.mark.parametrize("dim", [1, 2, 3])
-def test_second_order_on_a_manufactured_solution(dim, boundary):
-    """u and a smooth; f = -div(a grad u) by automatic differentiation of the formulas."""
-    trigonometric, frequency = (torch.sin, torch.pi) if boundary == "dirichlet" else (torch.cos, torch.pi)
-    frequency = 2 * torch.pi if boundary == "periodic" else frequency
-
-    def u_of(x):
-        return trigonometric(frequency * x).prod(0)
-
-    def a_of(x):
-        return 2 + torch.cos(2 * torch.pi * x).prod(0) * 0.8
-
-    errors = []
-    for n in (8, 16, 32):
-        grid = Grid((n,) * dim, boundary=boundary, nodes="cell")
-        x = grid.coordinates().requires_grad_()
-        (slope,) = torch.autograd.grad(u_of(x).sum(), x, create_graph=True)
-        flux = a_of(x) * slope
-        f = -sum(torch.autograd.grad(flux[i].sum(), x, retain_graph=True)[0][i] for i in range(dim))
-        x = x.detach()
-        A = Diffusion(a_of(x), grid)
-        f = f - f.mean() if A.singular else f
-        u = solve_linear(A, f, CG(), rtol=1e-11).value
-        u = u - (u - u_of(x)).mean() if A.singular else u
-        errors.append(float((u - u_of(x)).square().mean().sqrt()))
-    orders = np.log2(np.array(errors[:-1]) / errors[1:])
-    assert orders[-1] == pytest.approx(2, abs=0.2)
+def assemble(coefficients, shape, periodic):
+    """The matrix, entry by entry."""
+    matrix = torch.zeros(*shape, *shape, dtype=torch.float64)
+    for q, c in coefficients.items():
+        for p in product(*map(range, shape)):
+            r = [i + step for i, step in zip(p, q, strict=True)]
+            if all(wraps or 0 <= i < n for i, n, wraps in zip(r, shape, periodic, strict=True)):
+                matrix[p + tuple(i % n for i, n in zip(r, shape, strict=True))] += c[p]
+    size = int(np.prod(shape))
+    return matrix.reshape(size, size)
 
 
-def test_maximum_principle():
-    generator = torch.Generator().manual_seed(1)
-    a = 10 ** (4 * torch.rand(8, 8, generator=generator, dtype=torch.float64) - 2)
-    inverse = torch.linalg.inv(Diffusion(a, Grid((8, 8), nodes="cell")).to_dense())
-    assert bool((inverse > 0).all())  # every non-negative source gives a positive solution
+GRIDS = [
+    (shape, periodic)
+    for shape in ((4,), (2,), (1,), (3, 4), (1, 3), (2, 2), (3, 2, 4))
+    for periodic in product((False, True), repeat=len(shape))
+]
 
 
-def test_faces_give_the_operator_back():
-    grid = Grid((4, 3), boundary=("periodic", "dirichlet"), nodes="cell")
-    A = Diffusion(torch.rand(2, 4, 3, dtype=torch.float64) + 1, grid)
-    torch.testing.assert_close(Diffusion.from_faces(A.faces, grid).to_dense(), A.to_dense())
-    assert A.to(dtype=torch.float32).dtype == torch.float32
-    with pytest.raises(ValueError, match=r"faces\[1\]"):
-        Diffusion.from_faces((A.faces[0], A.faces[0]), grid)
+@pytest.mark.parametrize(("shape", "periodic"), GRIDS)
+def test_matrix_is_the_coefficients(shape, periodic):
+    coefficients = every_offset(shape)
+    A, expected = Stencil(coefficients, periodic), assemble(coefficients, shape, periodic)
+    torch.testing.assert_close(A.to_dense(), expected)
+    torch.testing.assert_close(A.T.to_dense(), expected.mT)
+    torch.testing.assert_close(A.diagonal().flatten(), expected.diagonal())
+    torch.testing.assert_close(torch.from_numpy(A.to_scipy().toarray()), expected)
+    torch.testing.assert_close(assemble(A.coefficients, shape, periodic), expected)
 
 
-@pytest.mark.parametrize("bad", [0.0, -1.0, torch.nan, torch.inf])
-def test_coefficients_must_be_positive_and_finite(bad):
-    a = torch.ones(2, 4, 4)
-    a[1, 2, 3] = bad
-    with pytest.raises(ValueError, match="positive finite"):
-        Diffusion(a, Grid((4, 4), nodes="cell"))
+@pytest.mark.parametrize(("shape", "periodic"), GRIDS)
+def test_half_of_a_symmetric_stencil_is_enough(shape, periodic):
+    """A + A^T from all its coefficients, and from either half of them."""
+    A = Stencil(every_offset(shape), periodic)
+    opposite = A.T.coefficients
+    both = {q: c + opposite[q] for q, c in A.coefficients.items()}
+    zero = (0,) * len(shape)
+    for part in (both, {q: both[q] for q in both if q >= zero}, {q: both[q] for q in both if q <= zero}):
+        B = Stencil(part, periodic, symmetric=True)
+        torch.testing.assert_close(B.to_dense(), A.to_dense() + A.to_dense().mT)
+        torch.testing.assert_close(B.diagonal(), 2 * A.diagonal())
+        assert B.T is B
+        for q, c in B.coefficients.items():
+            torch.testing.assert_close(c, both[q])
 
 
-def test_what_is_not_built_is_refused():
-    with pytest.raises(ValueError, match="not built yet"):
-        Diffusion(torch.ones(4, 4), Grid((4, 4), nodes="vertex"))
-    with pytest.raises(ValueError, match="not built yet"):
-        Diffusion(torch.ones(4), Grid((4,), boundary="robin", nodes="cell"))
-    with pytest.raises(ValueError, match="1, 2 or 3 axes"):
-        Diffusion(torch.ones(2, 2, 2, 2), Grid((2, 2, 2, 2), nodes="cell"))
-    with pytest.raises(ValueError, match="expected a floating tensor of shape"):
-        Diffusion(torch.ones(4, 5), Grid((4, 4), nodes="cell"))
+def test_coefficients_beyond_the_end_are_zero_and_the_given_ones_untouched():
+    given = torch.ones(3, 3)
+    A = Stencil({(1, -1): given}, (False, True))
+    assert A.coefficients[1, -1].tolist() == [[1, 1, 1], [1, 1, 1], [0, 0, 0]]
+    assert bool((given == 1).all())
+    assert shifted(given, (1, 0), (False, True)).tolist() == [[1, 1, 1], [1, 1, 1], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "message"),
+    [
+        ({}, "at least one, found none"),
+        ({(1,): torch.ones(3, 3)}, r"expected offsets of 2 numbers -1, 0 or 1, found \(1,\)"),
+        ({(0, 2): torch.ones(3, 3)}, r"found \(0, 2\)"),
+        ({(0, 0): torch.ones(3, 3), (0, 1): torch.ones(3, 4)}, "one dtype and shape"),
+        ({(0, 0): torch.ones(3, 3), (0, 1): torch.ones(3, 3).double()}, "one dtype and shape"),
+        ({(0, 0): torch.ones(3)}, "one dtype and shape"),
+        ({(0, 0): torch.ones(3, 3, dtype=torch.int64)}, "floating or complex"),
+    ],
+)
+def test_what_is_no_stencil_is_refused(coefficients, message):
+    with pytest.raises(ValueError, match=message):
+        Stencil(coefficients, (False, False))
+
+
+def test_a_batch_is_no_scipy_matrix():
+    with pytest.raises(ValueError, match="found a batch of"):
+        Stencil({(0,): torch.ones(2, 3)}, [False]).to_scipy()

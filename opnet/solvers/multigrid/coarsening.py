@@ -6,7 +6,7 @@ from math import prod
 
 from torch import Tensor
 
-from opnet.linops.stencil import Diffusion
+from opnet.linops.diffusion import Diffusion
 from opnet.solvers.multigrid.transfer import every_second, pair_mean
 from opnet.spaces.grid import Grid
 

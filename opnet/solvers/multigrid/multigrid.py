@@ -9,7 +9,7 @@ from torch import Tensor
 
 from opnet.core.registry import register
 from opnet.linops.base import LinearOperator
-from opnet.linops.stencil import Diffusion
+from opnet.linops.diffusion import Diffusion
 from opnet.solvers.linear.base import LinearSolver, SolverState, norms, spread
 from opnet.solvers.linear.relaxation import Chebyshev, Jacobi
 from opnet.solvers.multigrid.coarsening import coarsen, grid_hierarchy

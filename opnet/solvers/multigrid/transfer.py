@@ -7,7 +7,7 @@ from types import EllipsisType
 import torch
 from torch import Tensor
 
-from opnet.linops.stencil import Diffusion
+from opnet.linops.diffusion import Diffusion
 
 
 class Transfer:

@@ -12,7 +12,7 @@ from torch import Tensor
 from opnet.core.errors import SolveError
 from opnet.core.registry import register
 from opnet.core.status import Status
-from opnet.linops.stencil import Diffusion
+from opnet.linops.diffusion import Diffusion
 from opnet.solvers.linear.cg import CG
 from opnet.solvers.linear.solve import solve_linear
 from opnet.solvers.multigrid.coarsening import grid_hierarchy

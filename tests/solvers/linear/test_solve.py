@@ -6,7 +6,7 @@ import torch
 from opnet.core.errors import SolveError
 from opnet.core.status import Status
 from opnet.linops.dense import Dense
-from opnet.linops.stencil import Diffusion
+from opnet.linops.diffusion import Diffusion
 from opnet.solvers.linear.cg import CG
 from opnet.solvers.linear.relaxation import Chebyshev, Jacobi
 from opnet.solvers.linear.solve import solve_linear

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from opnet.linops.dense import Dense
-from opnet.linops.stencil import Diffusion
+from opnet.linops.diffusion import Diffusion
 from opnet.solvers.linear.cg import CG
 from opnet.solvers.linear.relaxation import Jacobi
 from opnet.solvers.linear.solve import solve_linear

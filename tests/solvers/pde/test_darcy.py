@@ -4,7 +4,7 @@ import torch
 from opnet.core.errors import SolveError
 from opnet.core.registry import lookup
 from opnet.core.status import Status
-from opnet.linops.stencil import Diffusion
+from opnet.linops.diffusion import Diffusion
 from opnet.solvers.pde.darcy import Darcy
 
 
