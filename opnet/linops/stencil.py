@@ -62,6 +62,13 @@ class Stencil(LinearOperator):
             kept[q] = _inside(c, q, periodic)
         self._hold(kept, periodic, symmetric)
 
+    @classmethod
+    def of_half(cls, half: dict[Offset, Tensor], periodic: Sequence[bool]) -> Stencil:
+        """The symmetric stencil of the half that it stores, zero beyond the ends; neither checked nor copied."""
+        stencil = cls.__new__(cls)
+        stencil._hold(half, tuple(periodic), True)
+        return stencil
+
     def _hold(self, kept: dict[Offset, Tensor], periodic: tuple[bool, ...], symmetric: bool) -> None:
         self.periodic, self.symmetric, self._kept = periodic, symmetric, kept
         d, first = len(periodic), next(iter(kept.values()))
