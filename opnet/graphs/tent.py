@@ -49,6 +49,9 @@ class TentSum(LinearOperator):
         left: l, shape (n,); 1 by default.
         keep_diagonal: whether j = i counts.
 
+    Raises:
+        ValueError: for points and weights that do not fit together, or that are not floating.
+
     >>> x = torch.tensor([0.0, 0.5], dtype=torch.float64)
     >>> TentSum(x, torch.ones(2, dtype=torch.float64)).to_dense()
     tensor([[1.0000, 0.5000],
@@ -60,6 +63,8 @@ class TentSum(LinearOperator):
             raise ValueError(
                 f"TentSum: expected points and weights (n,), found {tuple(x.shape)}, {tuple(weights.shape)}"
             )
+        if not (x.dtype.is_floating_point and weights.dtype.is_floating_point):
+            raise ValueError(f"TentSum: expected floating points and weights, found {x.dtype} and {weights.dtype}")
         self.x, self.w, self.keep_diagonal = x, weights, keep_diagonal
         self.left = torch.ones_like(weights) if left is None else left
         self.order = None if bool((x.diff() >= 0).all()) else torch.argsort(x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from math import prod
 from typing import TypeVar
 
@@ -61,7 +62,7 @@ class LinearOperator(ABC):
             )
         return self.rebuild(tuple(t.to(device, dtype) for t in self.tensors))
 
-    def conj(self: Operator) -> Operator:
+    def conj(self) -> LinearOperator:
         """The complex conjugate; A itself if it is real."""
         return self.rebuild(tuple(t.conj().resolve_conj() for t in self.tensors)) if self.dtype.is_complex else self
 
@@ -146,3 +147,16 @@ class LinearOperator(ABC):
         return Scaled(self, factor)
 
     __rmul__ = __mul__
+
+
+def joint_batch(name: str, *shapes: Sequence[int]) -> tuple[int, ...]:
+    """What batches broadcast to; a `ValueError` if they do not.
+
+    >>> joint_batch("A + B", (3, 1), (2,))
+    (3, 2)
+    """
+    try:
+        return tuple(torch.broadcast_shapes(*shapes))
+    except RuntimeError as error:
+        found = ", ".join(str(tuple(shape)) for shape in shapes)
+        raise ValueError(f"{name}: expected batches that broadcast, found {found}") from error

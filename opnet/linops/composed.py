@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from opnet.core.expect import expect
-from opnet.linops.base import LinearOperator
+from opnet.linops.base import LinearOperator, joint_batch
 
 Pair = TypeVar("Pair", bound="_Pair")
 
@@ -24,7 +24,7 @@ class _Pair(LinearOperator):
             )
         self.left, self.right = left, right
         self.in_shape, self.out_shape = right.in_shape, left.out_shape
-        self.batch_shape = tuple(torch.broadcast_shapes(left.batch_shape, right.batch_shape))
+        self.batch_shape = joint_batch(type(self).__name__, left.batch_shape, right.batch_shape)
         self.dtype, self.device = left.dtype, left.device
 
     @property
@@ -37,6 +37,9 @@ class _Pair(LinearOperator):
 
     def to(self: Pair, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Pair:
         return type(self)(self.left.to(device, dtype), self.right.to(device, dtype))
+
+    def conj(self: Pair) -> Pair:
+        return type(self)(self.left.conj(), self.right.conj())
 
 
 class Product(_Pair):
@@ -92,7 +95,7 @@ class Scaled(LinearOperator):
         factor: a number, or a floating or complex tensor that broadcasts with A's batch, of A's precision.
 
     Raises:
-        ValueError: for a tensor of another dtype.
+        ValueError: for a tensor of another dtype or a batch that does not fit.
     """
 
     def __init__(self, operator: LinearOperator, factor: complex | Tensor) -> None:
@@ -106,7 +109,7 @@ class Scaled(LinearOperator):
         self.in_shape, self.out_shape = operator.in_shape, operator.out_shape
         self.batch_shape = operator.batch_shape
         if isinstance(factor, Tensor):
-            self.batch_shape = tuple(torch.broadcast_shapes(operator.batch_shape, factor.shape))
+            self.batch_shape = joint_batch("Scaled", operator.batch_shape, factor.shape)
         self.dtype, self.device = operator.dtype, operator.device
         self.symmetric = operator.symmetric
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from opnet.core.expect import expect
 from opnet.core.registry import register
-from opnet.linops.base import LinearOperator
+from opnet.linops.base import LinearOperator, joint_batch
 from opnet.linops.faces import (
     FACES,
     Side,
@@ -98,11 +98,13 @@ class Diffusion(LinearOperator):
         _check_coefficient(fields, grid)
         dtype, device = fields[0].dtype, fields[0].device
         beta = side_values("Diffusion.robin", _robin_sides(grid, robin), grid, dtype, device)
+        reaction = None if c is None else field("Diffusion.c", c, grid.shape, dtype, device)
+        given = [*fields, *beta.values(), *([] if reaction is None else [reaction])]
+        joint_batch("Diffusion", *(values.shape[: max(0, values.ndim - grid.dim)] for values in given))
         parts = []
         for axis, values in enumerate(fields):
             values = across(with_boundary_nodes(values, grid), grid, axis)
             parts.append(axis_faces(values, grid, axis, faces, beta))
-        reaction = None if c is None else field("Diffusion.c", c, grid.shape, dtype, device)
         if any(part.c.is_complex() for part in parts) or (reaction is not None and reaction.is_complex()):
             dtype = dtype.to_complex()
         if reaction is not None:
@@ -228,9 +230,9 @@ class Diffusion(LinearOperator):
         b = field("Diffusion.right_hand_side: f", f, grid.shape, self.dtype, self.device).to(self.dtype)
         data = side_values("Diffusion.right_hand_side: boundary", boundary or {}, grid, self.dtype, self.device)
         data = {side: g.to(self.dtype) for side, g in data.items()}
-        batch = [(*g.shape[: g.ndim - d], *grid.shape) for g in data.values()]
-        shape = torch.broadcast_shapes((*self.batch_shape, *grid.shape), b.shape, *batch)
-        b = _weighted(b, grid).expand(shape).clone()
+        batches = [values.shape[: max(0, values.ndim - d)] for values in (b, *data.values())]
+        batch = joint_batch("Diffusion.right_hand_side", self.batch_shape, *batches)
+        b = _weighted(b, grid).expand(*batch, *grid.shape).clone()
         known = torch.zeros_like(b)
         for (axis, side), g in data.items():
             end = 0 if side == 0 else grid.shape[axis] - 1

@@ -14,12 +14,12 @@ class LowRank(LinearOperator):
     """A = U V^T + diag(d), applied in O((m + n) r) operations.
 
     Args:
-        U: left factor, shape (m, r).
+        U: left factor, shape (m, r), of a floating or complex dtype.
         V: right factor, shape (n, r), of U's dtype and device.
         diagonal: d, shape (n,), for a square operator; none by default.
 
     Raises:
-        ValueError: if the factors do not fit together.
+        ValueError: if the factors do not fit together, or for integers.
 
     >>> A = LowRank(torch.tensor([[1.0], [2.0]]), torch.tensor([[3.0], [4.0]]), torch.tensor([0.0, 1.0]))
     >>> A.to_dense()
@@ -32,6 +32,8 @@ class LowRank(LinearOperator):
             raise ValueError(
                 f"LowRank: expected factors of shapes (m, r) and (n, r), found {tuple(U.shape)} and {tuple(V.shape)}"
             )
+        if not (U.dtype.is_floating_point or U.dtype.is_complex):
+            raise ValueError(f"LowRank: expected factors of a floating or complex dtype, found {U.dtype}")
         if U.dtype != V.dtype or (diagonal is not None and diagonal.dtype != U.dtype):
             raise ValueError(f"LowRank: expected factors and diagonal of one dtype, found {U.dtype} and {V.dtype}")
         if diagonal is not None and not U.shape[0] == V.shape[0] == diagonal.numel():

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from opnet.core.expect import expect
 from opnet.core.registry import register
-from opnet.linops.base import LinearOperator
+from opnet.linops.base import LinearOperator, joint_batch
 
 Offset = tuple[int, ...]
 
@@ -73,7 +73,7 @@ class Stencil(LinearOperator):
         self.periodic, self.symmetric, self._kept = periodic, symmetric, kept
         d, first = len(periodic), next(iter(kept.values()))
         self.in_shape = self.out_shape = tuple(first.shape[first.ndim - d :])
-        self.batch_shape = tuple(torch.broadcast_shapes(*(c.shape[: c.ndim - d] for c in kept.values())))
+        self.batch_shape = joint_batch("Stencil", *(c.shape[: c.ndim - d] for c in kept.values()))
         self.dtype, self.device = first.dtype, first.device
         centre = kept.get((0,) * d)
         self._centre = None if centre is None else centre.expand(*self.batch_shape, *self.in_shape)

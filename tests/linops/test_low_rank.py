@@ -21,6 +21,7 @@ def test_applies_its_factors_and_diagonal():
         (torch.ones(3, 2), torch.ones(4, 1), None),
         (torch.ones(3, 2), torch.ones(4, 2), torch.ones(3)),
         (torch.ones(3, 2), torch.ones(3, 2).double(), None),
+        (torch.ones(3, 2).long(), torch.ones(3, 2).long(), None),
     ],
 )
 def test_factors_must_fit(U, V, d):

@@ -41,3 +41,33 @@ def test_integer_values_are_refused():
         CSR.from_scipy(scipy.sparse.eye(2), dtype=torch.int64)
     with pytest.raises(ValueError, match="floating"):
         Dense(torch.eye(2, dtype=torch.int64))
+
+
+def test_one_pattern_with_a_batch_of_values_is_a_batch_of_matrices():
+    matrix = CSR.from_scipy(scipy.sparse.random(5, 4, density=0.5, random_state=1))
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(3, len(matrix.values), generator=generator, dtype=torch.float64)
+    A = CSR(matrix.row_start, matrix.column_index, values, (5, 4))
+    alone = [CSR(matrix.row_start, matrix.column_index, v, (5, 4)) for v in values]
+    torch.testing.assert_close(A.to_dense(), torch.stack([one.to_dense() for one in alone]))
+    x = torch.randn(2, 3, 4, generator=generator, dtype=torch.float64)
+    torch.testing.assert_close(A @ x, torch.stack([one @ x[:, i] for i, one in enumerate(alone)], 1))
+    with pytest.raises(ValueError, match="found a batch of"):
+        A.to_scipy()
+
+
+def test_gradients_of_values_take_no_dense_matrix():
+    """A matrix of 10^10 entries would not fit."""
+    n = 100_000
+    A = CSR.from_scipy(scipy.sparse.eye(n, format="csr"))
+    values, x = A.values.clone().requires_grad_(), torch.arange(n, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad((A.rebuild((values,)) @ x).sum(), values)
+    torch.testing.assert_close(gradient, x)
+
+
+def test_moved_it_keeps_its_pattern():
+    A = CSR.from_scipy(scipy.sparse.random(5, 4, density=0.5, random_state=1))
+    moved = A.to(dtype=torch.complex64)
+    assert moved.dtype == torch.complex64
+    assert moved.column_index.dtype == torch.int64
+    torch.testing.assert_close(moved.to_dense(), A.to_dense().to(torch.complex64))

@@ -80,6 +80,7 @@ def test_coefficients_beyond_the_end_are_zero_and_the_given_ones_untouched():
         ({(0, 0): torch.ones(3, 3), (0, 1): torch.ones(3, 3).double()}, "one dtype and shape"),
         ({(0, 0): torch.ones(3)}, "one dtype and shape"),
         ({(0, 0): torch.ones(3, 3, dtype=torch.int64)}, "floating or complex"),
+        ({(0, 0): torch.ones(2, 3, 3), (0, 1): torch.ones(4, 3, 3)}, r"batches that broadcast, found \(2,\), \(4,\)"),
     ],
 )
 def test_what_is_no_stencil_is_refused(coefficients, message):
