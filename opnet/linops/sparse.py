@@ -55,9 +55,17 @@ class CSR(LinearOperator):
         return torch.repeat_interleave(torch.arange(self.shape[0], device=self.device), self.row_start.diff())
 
     @classmethod
-    def from_scipy(cls, matrix: Any, dtype: torch.dtype = torch.float64, device: Any = None) -> CSR:
-        """The operator of any SciPy sparse matrix or array."""
+    def from_scipy(cls, matrix: Any, dtype: torch.dtype | None = None, device: Any = None) -> CSR:
+        """The operator of any SciPy sparse matrix or array; float64 or complex128 by default.
+
+        Raises:
+            ValueError: for a real dtype asked of a complex matrix, or an integer one.
+        """
         csr = matrix.tocsr()
+        is_complex = np.iscomplexobj(csr.data)
+        dtype = dtype or (torch.complex128 if is_complex else torch.float64)
+        if is_complex and not dtype.is_complex:
+            raise ValueError(f"CSR.from_scipy: expected a complex dtype for a complex matrix, found {dtype}")
         index = [torch.as_tensor(np.asarray(part, dtype=np.int64), device=device) for part in (csr.indptr, csr.indices)]
         return cls(index[0], index[1], torch.as_tensor(csr.data).to(dtype=dtype, device=device), csr.shape)
 

@@ -165,13 +165,13 @@ def _evaluate(multiplier: Any, grid: Grid, dtype: torch.dtype, device: Any) -> T
             f"Spectral.multiplier: expected a function of wavenumbers or a Tensor, found {found(multiplier)}"
         )
     k = wavenumbers(grid, dtype, device)
-    values = torch.as_tensor(multiplier(*k))
+    values = torch.as_tensor(multiplier(*k), device=device)
     values = values.expand(torch.broadcast_shapes(values.shape, *(ki.shape for ki in k)))
     if dtype.is_complex:
         return values
     highest = [2 * ki.abs() * h > 2 * pi * (1 - 1e-6) for ki, h in zip(k, grid.spacing, strict=True)]
     opposite = multiplier(*(torch.where(top, ki, -ki) for ki, top in zip(k, highest, strict=True)))
-    mean = (values + torch.as_tensor(opposite).conj()) / 2
+    mean = (values + torch.as_tensor(opposite, device=device).conj()) / 2
     differs = ~torch.isclose(mean, values, rtol=1e-5, atol=1e-8 * float(values.detach().abs().max()))
     for top in highest:
         differs = differs & ~top

@@ -13,6 +13,9 @@ def test_scipy_round_trip_keeps_the_matrix():
     assert back.shape == (9, 4)
     np.testing.assert_array_equal(back.toarray(), matrix.toarray())
     assert CSR.from_scipy(matrix, dtype=torch.float32).dtype == torch.float32
+    np.testing.assert_array_equal(CSR.from_scipy(1j * matrix).to_scipy().toarray(), 1j * matrix.toarray())
+    with pytest.raises(ValueError, match="complex dtype for a complex matrix"):
+        CSR.from_scipy(1j * matrix, dtype=torch.float64)
 
 
 def test_equal_entries_add_up():
