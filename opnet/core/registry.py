@@ -9,7 +9,19 @@ import difflib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-KINDS = ("problem", "model", "loss", "metric", "format", "solver", "operator", "stepper", "graphon", "activation")
+KINDS = (
+    "problem",
+    "model",
+    "loss",
+    "metric",
+    "format",
+    "solver",
+    "nonlinear",
+    "operator",
+    "stepper",
+    "graphon",
+    "activation",
+)
 
 _entries: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
 T = TypeVar("T")
