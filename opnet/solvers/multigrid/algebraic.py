@@ -1,0 +1,322 @@
+"""`AlgebraicMultigrid`: multigrid for sparse matrices without a grid, such as unstructured meshes and graphs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from opnet.core.expect import expect
+from opnet.core.registry import register
+from opnet.linops.base import LinearOperator
+from opnet.linops.sparse import CSR
+from opnet.solvers.linear.base import LinearSolver, SolverState
+from opnet.solvers.linear.precision import in_precision
+from opnet.solvers.linear.relaxation import Chebyshev, Jacobi, RelaxationState
+
+CYCLES = {"V": 1, "W": 2}
+LARGEST_DENSE = 2048  # unknowns of a coarsest level that PyAMG cannot coarsen further
+INTERPOLATIONS = ("classical", "direct")
+
+
+class Hierarchy(ABC):
+    """A way to choose coarse unknowns from the matrix alone, as a frozen value."""
+
+    @abstractmethod
+    def build(self, matrix: Any, hermitian: bool, coarsest: int) -> Any:
+        """PyAMG's multilevel object for a finite square `scipy.sparse.csr_array`."""
+
+
+@dataclass(frozen=True)
+class RugeStuben(Hierarchy):
+    """Classical coarsening: a subset of the unknowns, and interpolation from the strongly connected ones among them.
+
+    For real M-matrices and near them: scalar diffusion, graph Laplacians. J. W. Ruge and K. Stueben, in S. F. McCormick
+    (ed.), *Multigrid Methods*, SIAM 1987, chapter 4.
+
+    Args:
+        threshold: i depends strongly on j if -a_ij >= threshold max_k (-a_ik).
+        interpolation: "classical" or "direct".
+    """
+
+    threshold: float = 0.25
+    interpolation: str = "classical"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold < 1:
+            raise ValueError(f"RugeStuben.threshold: expected 0 <= threshold < 1, found {self.threshold}")
+        if self.interpolation not in INTERPOLATIONS:
+            raise ValueError(
+                f"RugeStuben.interpolation: expected one of {', '.join(INTERPOLATIONS)}, found {self.interpolation!r}"
+            )
+
+    def build(self, matrix: Any, hermitian: bool, coarsest: int) -> Any:
+        if np.iscomplexobj(matrix.data):
+            raise ValueError(
+                "RugeStuben: expected a real operator, found a complex one: SmoothedAggregation() takes it"
+            )
+        return _pyamg().ruge_stuben_solver(
+            matrix,
+            strength=("classical", {"theta": self.threshold}),
+            interpolation=self.interpolation,
+            presmoother=None,
+            postsmoother=None,
+            max_coarse=coarsest,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SmoothedAggregation(Hierarchy):
+    """Coarse unknowns that are aggregates of fine ones, and piecewise near-kernel vectors smoothed into interpolation.
+
+    For elasticity and other systems, and for scalar problems in three dimensions, where it is cheaper than classical
+    coarsening. P. Vanek, J. Mandel and M. Brezina, *Computing* 56 (1996) 179-196.
+
+    Args:
+        near_nullspace: vectors that A nearly annihilates and that coarse levels must represent, such as the rigid body
+            modes of elasticity; (k, *in_shape); constants by default.
+        threshold: i and j are strongly connected if |a_ij| >= threshold sqrt(|a_ii a_jj|).
+        block: unknowns a node, adjacent in the numbering and aggregated together: 2 for elasticity in the plane.
+    """
+
+    near_nullspace: Tensor | None = None
+    threshold: float = 0.0
+    block: int = 1
+
+    def __post_init__(self) -> None:
+        if self.near_nullspace is not None:
+            expect(
+                "SmoothedAggregation.near_nullspace", self.near_nullspace, Tensor, "a Tensor (k, *in_shape), or None"
+            )
+        if not (0 <= self.threshold < 1 and self.block >= 1):
+            raise ValueError(
+                f"SmoothedAggregation: expected 0 <= threshold < 1 and block >= 1, found {self.threshold} and "
+                f"{self.block}"
+            )
+
+    def build(self, matrix: Any, hermitian: bool, coarsest: int) -> Any:
+        n = matrix.shape[0]
+        if n % self.block:
+            raise ValueError(f"SmoothedAggregation.block: expected a divisor of {n} unknowns, found {self.block}")
+        return _pyamg().smoothed_aggregation_solver(
+            matrix.tobsr((self.block, self.block)) if self.block > 1 else matrix,
+            B=self._candidates(n),
+            symmetry="hermitian" if hermitian else "nonsymmetric",
+            strength=("symmetric", {"theta": self.threshold}),
+            presmoother=None,
+            postsmoother=None,
+            max_levels=30,
+            max_coarse=coarsest,
+        )
+
+    def _candidates(self, n: int) -> np.ndarray | None:
+        B = self.near_nullspace
+        if B is None:
+            return None
+        if B.ndim < 2 or B[0].numel() != n or not bool(torch.isfinite(B).all()):
+            raise ValueError(
+                f"SmoothedAggregation.near_nullspace: expected finite vectors (k, *in_shape) of {n} unknowns each, "
+                f"found {tuple(B.shape)}"
+            )
+        return B.detach().reshape(len(B), n).T.cpu().numpy().copy()
+
+
+@register("solver", "AlgebraicMultigrid")
+@dataclass(frozen=True)
+class AlgebraicMultigrid(LinearSolver):
+    """Multigrid whose coarse levels come from the matrix alone: PyAMG builds them, and they are cycled here.
+
+    The coarse operators are Galerkin products `A_{l+1} = R_l A_l P_l`. The set-up runs on the CPU, in float64; cycles
+    run where the operator is, for all right-hand sides together. Consistent singular systems (graph Laplacians, sides
+    without Dirichlet) are solved as others are, with their kernel given to `solve_linear`. Needs PyAMG:
+    `pip install opnet[amg]` (N. Bell, L. N. Olson, J. Schroder and B. Southworth, *J. Open Source Softw.* 8 (2023)
+    5495).
+
+    Args:
+        hierarchy: how to coarsen: `RugeStuben()` or `SmoothedAggregation()`.
+        cycle: "V" or "W".
+        pre, post: smoother applications before and after the coarse correction; equal ones keep a cycle of a symmetric
+            operator symmetric, as conjugate gradients need.
+        smoother: a relaxation method as a value. `Jacobi` needs weight < 2 / lambda_max(D^-1 A) on every level, which
+            aggregation may break; `Chebyshev()` estimates it.
+        coarsest: stop coarsening at this many unknowns, solved by a dense pseudo-inverse.
+        dtype: precision of the cycle; by default that of float32 (complex64), which halves its memory traffic. The
+            residuals are the Krylov method's or the solver's own, in the operator's precision, and so is the result.
+
+    >>> from scipy.sparse import diags_array
+    >>> from opnet.solvers.linear.cg import CG
+    >>> from opnet.solvers.linear.solve import solve_linear
+    >>> A = CSR.from_scipy(diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(500, 500)))
+    >>> b = torch.ones(500, dtype=torch.float64)
+    >>> int(solve_linear(A, b, CG(preconditioner=AlgebraicMultigrid())).iterations) < 10
+    True
+    """
+
+    hierarchy: Hierarchy = field(default_factory=RugeStuben)
+    cycle: str = "V"
+    pre: int = 1
+    post: int = 1
+    smoother: Jacobi | Chebyshev = field(default_factory=lambda: Chebyshev(degree=3, low=0.2))
+    coarsest: int = 64
+    dtype: torch.dtype | None = None
+
+    def __post_init__(self) -> None:
+        expect("AlgebraicMultigrid.hierarchy", self.hierarchy, Hierarchy, "RugeStuben() or SmoothedAggregation()")
+        if self.cycle not in CYCLES:
+            raise ValueError(f"AlgebraicMultigrid.cycle: expected one of {', '.join(CYCLES)}, found {self.cycle!r}")
+        if not (self.pre >= 1 and self.post >= 1):
+            raise ValueError(f"AlgebraicMultigrid: expected pre >= 1 and post >= 1, found {self.pre} and {self.post}")
+        if not 1 <= self.coarsest <= LARGEST_DENSE:
+            raise ValueError(
+                f"AlgebraicMultigrid.coarsest: expected 1 ... {LARGEST_DENSE} unknowns, found {self.coarsest}"
+            )
+
+    def setup(self, operator: LinearOperator) -> AlgebraicMultigridState:
+        """The hierarchy of coarse operators.
+
+        Raises:
+            ImportError: without PyAMG.
+            ValueError: for an operator that is batched, not square or not finite, that has a zero on its diagonal or
+                no `to_scipy`, or that cannot be coarsened far enough.
+        """
+        matrix = _matrix(operator)
+        hermitian = _is_hermitian(matrix)
+        with _fixed_draws():
+            found = self.hierarchy.build(matrix, hermitian, self.coarsest).levels
+        n = found[-1].A.shape[0]
+        if n > LARGEST_DENSE:
+            raise ValueError(
+                f"AlgebraicMultigrid: expected coarsening down to {LARGEST_DENSE} unknowns, found that it stopped at "
+                f"{n} of {matrix.shape[0]}: a smaller threshold connects more of them"
+            )
+        inverse = torch.linalg.pinv(torch.as_tensor(found[-1].A.toarray()), rtol=1e-12, hermitian=hermitian)
+        dtype = self.dtype or (torch.complex64 if operator.dtype.is_complex else torch.float32)
+        device = operator.device
+
+        def kept(part: Any) -> CSR:
+            return CSR.from_scipy(part, dtype, device)
+
+        levels = []
+        for level in found[:-1]:
+            A = kept(level.A)
+            levels.append(Level(A, kept(level.P), kept(level.R), self.smoother.setup(A)))
+        return AlgebraicMultigridState(self, operator, levels, inverse.to(device, dtype), hermitian)
+
+
+@dataclass(frozen=True)
+class Level:
+    """A_l with its smoother, prolongation P_l from the next coarser level and restriction R_l to it."""
+
+    A: LinearOperator
+    P: LinearOperator
+    R: LinearOperator
+    smoother: RelaxationState
+
+    def adjoint(self) -> Level:
+        return Level(self.A.adjoint(), self.R.adjoint(), self.P.adjoint(), self.smoother.adjoint())
+
+
+class AlgebraicMultigridState(SolverState):
+    """The hierarchy: `levels` from fine to coarse but for the coarsest, whose inverse is a matrix."""
+
+    def __init__(
+        self,
+        method: AlgebraicMultigrid,
+        operator: LinearOperator,
+        levels: list[Level],
+        inverse: Tensor,
+        hermitian: bool,
+    ) -> None:
+        self.method, self.operator, self.levels, self.inverse = method, operator, levels, inverse
+        self.hermitian = hermitian
+        self.symmetric = hermitian and method.pre == method.post
+
+    def apply(self, r: Tensor) -> Tensor:
+        """One cycle from zero, on all right-hand sides together."""
+        if r.dtype != self.inverse.dtype:
+            return in_precision(self._cycle, r, self.inverse.dtype, self.operator)
+        return self._cycle(r)
+
+    def adjoint(self) -> AlgebraicMultigridState:
+        """The hierarchy of the adjoint operators, with P and R changing places; nothing is built anew."""
+        if self.operator.hermitian:
+            return self
+        levels, inverse = self.levels, self.inverse
+        if not self.hermitian:
+            levels, inverse = [level.adjoint() for level in levels], inverse.mH
+        return AlgebraicMultigridState(self.method, self.operator.adjoint(), levels, inverse, self.hermitian)
+
+    def _cycle(self, r: Tensor) -> Tensor:
+        return self._visit(0, r.reshape(-1, self.operator.shape[0])).reshape(r.shape)
+
+    def _visit(self, depth: int, b: Tensor) -> Tensor:
+        if depth == len(self.levels):
+            return b @ self.inverse.mT
+        level, method = self.levels[depth], self.method
+        x = level.smoother.apply(b)
+        for _ in range(method.pre - 1):
+            x = level.smoother.improve(x, b)
+        for _ in range(1 if depth + 1 == len(self.levels) else CYCLES[method.cycle]):
+            x += level.P.apply(self._visit(depth + 1, level.R.apply(b - level.A.apply(x))))
+        for _ in range(method.post):
+            x = level.smoother.improve(x, b)
+        return x
+
+
+def _pyamg() -> ModuleType:
+    try:
+        import pyamg
+    except ImportError as error:
+        raise ImportError(
+            "AlgebraicMultigrid: expected PyAMG, which builds the hierarchy, found none: pip install opnet[amg]"
+        ) from error
+    return pyamg
+
+
+@contextmanager
+def _fixed_draws() -> Iterator[None]:
+    """PyAMG draws from NumPy's global generator: the same numbers every time, and the caller's stream kept."""
+    state = np.random.get_state()  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+
+
+def _matrix(operator: LinearOperator) -> Any:
+    """A as PyAMG takes it: a finite square `csr_array` of double precision without zeros on the diagonal."""
+    if not hasattr(operator, "to_scipy"):
+        raise ValueError(
+            f"AlgebraicMultigrid: expected an operator with to_scipy(), such as CSR or Diffusion, found "
+            f"{type(operator).__name__}"
+        )
+    if operator.batch_shape:
+        raise ValueError(
+            f"AlgebraicMultigrid: expected an operator without a batch (right-hand sides may have one), found batch "
+            f"{tuple(operator.batch_shape)}"
+        )
+    matrix = operator.to_scipy().tocsr().astype(np.complex128 if operator.dtype.is_complex else np.float64)
+    if matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"AlgebraicMultigrid: expected a square operator, found {matrix.shape[0]} x {matrix.shape[1]}")
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    if not np.isfinite(matrix.data).all():
+        raise ValueError("AlgebraicMultigrid: expected finite entries, found NaN or Inf")
+    zeros = np.flatnonzero(matrix.diagonal() == 0)
+    if len(zeros):
+        raise ValueError(f"AlgebraicMultigrid: expected no zero on the diagonal, found {len(zeros)}, first {zeros[0]}")
+    matrix.indices, matrix.indptr = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
+    return matrix
+
+
+def _is_hermitian(matrix: Any) -> bool:
+    difference = abs(matrix - matrix.conj().T)
+    return difference.nnz == 0 or bool(difference.max() <= 8 * np.finfo(np.float64).eps * abs(matrix).max())
