@@ -35,8 +35,8 @@ PLACES = {"interior": ("dirichlet",), "left": ("periodic",)}  # sides that a pla
 class Diffusion(LinearOperator):
     r"""`A u = -div(a grad u) + c u` on a grid, second order for smooth a, conservative for jumping a.
 
-    .. math:: (A u)_i = \sum_{\text{axes}} c_{i-1/2} (u_i - u_{i-1}) + c_{i+1/2} (u_i - u_{i+1}) + c_i u_i,
-       \qquad c_{i+1/2} = \frac{1}{h^2} \frac{2 a_i a_{i+1}}{a_i + a_{i+1}}
+    .. math:: (A u)_i = \sum_{\text{axes}} t_{i-1/2} (u_i - u_{i-1}) + t_{i+1/2} (u_i - u_{i+1}) + c_i u_i,
+       \qquad t_{i+1/2} = \frac{1}{h^2} \frac{2 a_i a_{i+1}}{a_i + a_{i+1}}
 
     The harmonic mean is exact for a flux crossing an interface that lies on the face (R. J. LeVeque, *Finite Volume
     Methods for Hyperbolic Problems*, Cambridge 2002, equation 4.12 and section 9.12). A is symmetric (for complex c or
@@ -45,10 +45,10 @@ class Diffusion(LinearOperator):
 
     The sides carry
 
-    - "dirichlet": u = g. Cells have the side half a spacing away, `c = 2 a / h^2`; "interior" nodes a whole one, where
+    - "dirichlet": u = g. Cells have the side half a spacing away, `t = 2 a / h^2`; "interior" nodes a whole one, where
       a is that of the node unless `a` has the boundary nodes too.
     - "neumann": a du/dn = g, n pointing outwards, and "robin": a du/dn + beta u = g. On cells half a cell and 1 / beta
-      are resistances in series, `c = 1 / (h (h / (2 a) + 1 / beta))`; on vertices `c = beta / h`.
+      are resistances in series, `t = 1 / (h (h / (2 a) + 1 / beta))`; on vertices `t = beta / h`.
     - "periodic" sides join; "left" nodes are for these alone.
 
     **Vertices on a side** have half a control volume (at an edge or corner less). Every equation is multiplied by its
@@ -105,13 +105,13 @@ class Diffusion(LinearOperator):
         for axis, values in enumerate(fields):
             values = across(with_boundary_nodes(values, grid), grid, axis)
             parts.append(axis_faces(values, grid, axis, faces, beta))
-        if any(part.c.is_complex() for part in parts) or (reaction is not None and reaction.is_complex()):
+        if any(part.t.is_complex() for part in parts) or (reaction is not None and reaction.is_complex()):
             dtype = dtype.to_complex()
         if reaction is not None:
             reaction = _where_free(
                 _weighted(reaction.to(dtype), grid).expand(*reaction.shape[: -grid.dim], *grid.shape), grid
             )
-        flows = [_weighted(part.c.to(dtype), grid, axis) for axis, part in enumerate(parts)]
+        flows = [_weighted(part.t.to(dtype), grid, axis) for axis, part in enumerate(parts)]
         self._hold(flows, reaction, grid)
         self._data = {
             (axis, side): _weighted(value.to(dtype), grid, axis)
@@ -121,15 +121,15 @@ class Diffusion(LinearOperator):
 
     @classmethod
     def from_faces(cls, faces: Sequence[Tensor], grid: Grid) -> Diffusion:
-        """The operator with given face coefficients c, one tensor an axis, of length n + 1 along that axis.
+        """The operator with given face coefficients t, one tensor an axis, of length n + 1 along that axis.
 
         They hold the 1/h^2, and on vertices the control volumes; on a periodic axis the first and last face are one.
         """
         _check_grid(grid)
-        for axis, c in enumerate(faces):
+        for axis, t in enumerate(faces):
             expected = tuple(n + (i == axis) for i, n in enumerate(grid.shape))
-            if tuple(c.shape[c.ndim - grid.dim :]) != expected:
-                raise ValueError(f"faces[{axis}]: expected shape (..., {expected}), found {tuple(c.shape)}")
+            if tuple(t.shape[t.ndim - grid.dim :]) != expected:
+                raise ValueError(f"faces[{axis}]: expected shape (..., {expected}), found {tuple(t.shape)}")
         operator = cls.__new__(cls)
         operator._hold(list(faces), None, grid)
         return operator
@@ -150,10 +150,10 @@ class Diffusion(LinearOperator):
         total = torch.zeros(*batch, *grid.shape, dtype=self.dtype, device=self.device)
         periodic = [low == "periodic" for low, _ in grid.boundary]
         half = {(0,) * d: total}
-        for axis, c in enumerate(self.faces):
+        for axis, t in enumerate(self.faces):
             n = grid.shape[axis]
-            total.add_(c.narrow(axis - d, 0, n)).add_(c.narrow(axis - d, 1, n))
-            coupling = -c.narrow(axis - d, 1, n)
+            total.add_(t.narrow(axis - d, 0, n)).add_(t.narrow(axis - d, 1, n))
+            coupling = -t.narrow(axis - d, 1, n)
             if not periodic[axis]:
                 coupling.select(axis - d, -1).zero_()
             if cut:
@@ -212,7 +212,7 @@ class Diffusion(LinearOperator):
         r"""b such that A u = b discretises `-div(a grad u) + c u = f` with the given data on the sides.
 
         .. math:: b_i = w_i f_i + \sum_{\text{sides at } i} s g, \qquad
-           s = c_{side} \text{ (u = g)}, \quad s = \frac{w}{h (1 + \beta h / 2 a)} \text{ (a du/dn + beta u = g)}
+           s = t_{side} \text{ (u = g)}, \quad s = \frac{w}{h (1 + \beta h / 2 a)} \text{ (a du/dn + beta u = g)}
 
         with beta = 0 at a Neumann side and, on vertices, s = w / h; w as in the class, for a side that of its area.
         At nodes on a Dirichlet side b = d g, and what the inner nodes' equations had of g is moved to b.

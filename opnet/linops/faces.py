@@ -22,16 +22,16 @@ class AxisFaces:
     """The faces across one axis.
 
     Attributes:
-        c: coefficients of the n + 1 faces; on a periodic axis the first and the last are one.
+        t: coefficients of the n + 1 faces; on a periodic axis the first and the last are one.
         data: for either side, what its boundary datum is multiplied by in the equation of the node beside it.
     """
 
-    c: Tensor
+    t: Tensor
     data: tuple[Tensor, Tensor]
 
 
 def axis_faces(a: Tensor, grid: Grid, axis: int, faces: str, robin: Mapping[Side, Tensor]) -> AxisFaces:
-    """Coefficients c = a / h^2 on the faces, a being the mean of the nodes beside each, and on the two sides.
+    """Coefficients t = a / h^2 on the faces, a being the mean of the nodes beside each, and on the two sides.
 
     With a du/dn + beta u = g on a side, where half a cell has the conductance 2 a / h, the last node's equation gets
     s (beta u - g), s = 1 / (h (1 + beta h / (2 a))); on a vertex, which lies on the side itself, s = 1 / h.
@@ -43,8 +43,8 @@ def axis_faces(a: Tensor, grid: Grid, axis: int, faces: str, robin: Mapping[Side
         return (p + q).reciprocal_() if faces == "harmonic" else p + q
 
     if grid.nodes[axis] == "interior":
-        c = join(half.narrow(dim, 0, n + 1), half.narrow(dim, 1, n + 1)).div_(h**2)
-        return AxisFaces(c, (c.narrow(dim, 0, 1), c.narrow(dim, n, 1)))
+        t = join(half.narrow(dim, 0, n + 1), half.narrow(dim, 1, n + 1)) / h**2
+        return AxisFaces(t, (t.narrow(dim, 0, 1), t.narrow(dim, n, 1)))
     first, last = half.narrow(dim, 0, 1), half.narrow(dim, n - 1, 1)
     if grid.boundary[axis][0] == "periodic":
         low = high = join(first, last)
@@ -64,8 +64,8 @@ def _side(a: Tensor, grid: Grid, key: Side, robin: Mapping[Side, Tensor]) -> tup
     axis, side = key
     h, vertex = grid.spacing[axis], grid.nodes[axis] == "vertex"
     if grid.boundary[axis][side] == "dirichlet":
-        c = torch.zeros_like(a) if vertex else 2 * a
-        return c, c / h**2
+        t = torch.zeros_like(a) if vertex else 2 * a
+        return t, t / h**2
     if grid.boundary[axis][side] == "neumann":
         return torch.zeros_like(a), torch.full_like(a, 1 / h)
     beta = robin[key]

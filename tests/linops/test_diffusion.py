@@ -250,6 +250,23 @@ def test_solution_agrees_with_scipy():
         np.testing.assert_allclose(matrix.numpy() @ exact, b[i].flatten().numpy(), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("faces", ["harmonic", "arithmetic"])
+@pytest.mark.parametrize("nodes", ["interior", "left"])
+def test_gradients_reach_a_on_every_placement(nodes, faces):
+    grid = Grid((3, 4), boundary="dirichlet" if nodes == "interior" else "periodic", nodes=nodes)
+    a, x = [random(3, 4).exp().requires_grad_(), random(3, 4, seed=1).exp().requires_grad_()], random(3, 4, seed=2)
+    assert torch.autograd.gradcheck(lambda *a: Diffusion(a, grid, faces=faces) @ x, a)
+    assert torch.autograd.gradgradcheck(lambda *a: Diffusion(a, grid, faces=faces) @ x, a)
+
+
+def test_gradients_reach_complex_coefficients():
+    grid = Grid((3, 4), boundary=("robin", "dirichlet"), nodes="cell")
+    inputs = [random(3, 4).exp(), torch.complex(random(3, 4), random(3, 4, seed=1)), torch.tensor(0.5 - 2j).cdouble()]
+    inputs = [t.requires_grad_() for t in inputs]
+    x = torch.complex(random(3, 4, seed=2), random(3, 4, seed=3))
+    assert torch.autograd.gradcheck(lambda a, c, beta: Diffusion(a, grid, c=c, robin=beta) @ x, inputs)
+
+
 def test_maximum_principle():
     generator = torch.Generator().manual_seed(1)
     a = 10 ** (4 * torch.rand(8, 8, generator=generator, dtype=torch.float64) - 2)
