@@ -66,7 +66,8 @@ class NewtonKrylov(NonlinearSolver):
     Comput. Phys.* 193 (2004) 357-397, section 2; the line search: C. T. Kelley, *Iterative Methods for Linear and
     Nonlinear Equations*, SIAM 1995, section 8.3). J v is exact, by automatic differentiation of F.
     STAGNATED is a line search that finds no decrease, as at a local minimum of ||F||; BREAKDOWN is one whose s did not
-    meet eta, as at a singular J.
+    meet eta, as at a singular J. From far away steps may shorten towards a singular J that is no minimum either (R. H.
+    Byrd, M. Marazzi and J. Nocedal, *Math. Program.* 99 (2004) 127-148): start elsewhere, or with `Anderson`.
 
     Args:
         linear: the method for J s = -F: GMRES, unless J is known to be symmetric.

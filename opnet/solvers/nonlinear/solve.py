@@ -56,8 +56,9 @@ def solve_nonlinear(
     Raises:
         ValueError: for an argument of another kind or out of range, or an F that returns another shape or dtype.
         SolveError: naming the first element that failed, unless `throw=False`: MAX_ITERATIONS, NON_FINITE, STAGNATED
-            (also where rounding is the floor) or BREAKDOWN (also for divergence). In the backward pass: where the
-            gradient of an element that failed is asked for, or the linear solve fails.
+            (the least residual fell by less than 1 % in 50 iterations; also where rounding is the floor) or BREAKDOWN
+            (also for divergence). In the backward pass: where the gradient of an element that failed is asked for, or
+            the linear solve fails.
 
     >>> from opnet.solvers.nonlinear.newton_krylov import NewtonKrylov
     >>> c = torch.tensor([2.0, 9.0], dtype=torch.float64, requires_grad=True)
@@ -83,7 +84,7 @@ def solve_nonlinear(
         iterations=monitor.iterations.reshape(residual.batch_shape),
         residual=norm.reshape(residual.batch_shape),
         evaluations=residual.evaluations,
-        history=torch.stack(monitor.norms).reshape(-1, *residual.batch_shape),
+        history=torch.stack(monitor.norms[: int(monitor.iterations.max()) + 1]).reshape(-1, *residual.batch_shape),
     )
     if throw:
         detail = f"largest residual {float(norm.max()):.2g}, asked at most {float(monitor.target.min()):.2g}"
