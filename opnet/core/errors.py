@@ -40,3 +40,7 @@ class SolveError(RuntimeError):
 
 class TrainingError(RuntimeError):
     """Training met a non-finite loss or gradient; the message names the step and the samples."""
+
+
+class AccuracyWarning(RuntimeWarning):
+    """A result as good as the precision allows, which is less than was asked; the message says how much less."""

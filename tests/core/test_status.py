@@ -18,6 +18,19 @@ def test_success_is_silent():
     raise_for_status("solve", torch.zeros(4, dtype=torch.long))
 
 
+def test_what_rounding_limits_is_no_failure():
+    status = torch.tensor([int(Status.ROUNDING_FLOOR), int(Status.STAGNATED)])
+    raise_for_status("solve", status[:1])
+    with pytest.raises(SolveError, match=r"no progress .*element 1 of 2\)$"):
+        raise_for_status("solve", status)
+
+
 @pytest.mark.parametrize("status", list(Status))
-def test_every_status_has_a_meaning(status):
+def test_every_status_has_a_meaning_and_raises_unless_ok(status):
     assert status.meaning
+    if status.ok:
+        raise_for_status("solve", torch.tensor(int(status)))
+    else:
+        with pytest.raises(SolveError) as e:
+            raise_for_status("solve", torch.tensor(int(status)))
+        assert e.value.status == status
