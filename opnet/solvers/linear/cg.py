@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from opnet.core.expect import expect
 from opnet.core.registry import register
 from opnet.core.status import Status
 from opnet.linops.base import LinearOperator
-from opnet.solvers.linear.base import LinearSolver, Monitor, SolverState, dots, norms, spread
+from opnet.solvers.linear.base import LinearSolver, SolverState
+from opnet.solvers.linear.krylov import Krylov, KrylovState
+from opnet.solvers.linear.monitor import Monitor
+from opnet.solvers.linear.vectors import dots, norms, spread
 
 
 @register("solver", "CG")
 @dataclass(frozen=True)
-class CG(LinearSolver):
-    """Conjugate gradients for symmetric positive definite A, preconditioned by any symmetric solver.
+class CG(Krylov):
+    """Conjugate gradients for Hermitian positive definite A, preconditioned by any symmetric solver.
 
     M. R. Hestenes and E. Stiefel, *J. Res. Natl. Bur. Stand.* 49 (1952) 409-436; the preconditioned form is Y. Saad,
     *Iterative Methods for Sparse Linear Systems*, 2nd ed., SIAM 2003, algorithm 9.1. Every batch element has its own
@@ -34,31 +37,19 @@ class CG(LinearSolver):
     """
 
     preconditioner: LinearSolver | None = None
+    definite: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        if self.preconditioner is not None:
-            expect("CG.preconditioner", self.preconditioner, LinearSolver, "a solver such as Multigrid(), or None")
-
-    def setup(self, operator: LinearOperator) -> CGState:
-        """Set the preconditioner up; `ValueError` if it is not symmetric."""
-        state = None if self.preconditioner is None else self.preconditioner.setup(operator)
-        if state is not None and not state.symmetric:
-            raise ValueError(f"CG.preconditioner: expected a symmetric solver, found {self.preconditioner}")
-        return CGState(operator, state)
+    def bind(self, operator: LinearOperator, preconditioner: SolverState | None) -> CGState:
+        return CGState(self, operator, preconditioner)
 
 
-class CGState(SolverState):
-    symmetric = False  # as a preconditioner it would be another map for every right-hand side
-
-    def __init__(self, operator: LinearOperator, preconditioner: SolverState | None) -> None:
-        self.operator, self.preconditioner = operator, preconditioner
-
-    def apply(self, r: Tensor) -> Tensor:
-        """A few digits of A^-1 r."""
-        return self.solve(r, rtol=1e-2).value
-
+class CGState(KrylovState):
     def iterate(self, b: Tensor, x: Tensor, target: Tensor, max_iterations: int) -> tuple[Tensor, Monitor]:
-        A, M = self.operator, self.preconditioner
+        A = self.operator
+        if self.preconditioner is not None:
+            fused = self.preconditioner.fused_cg(b, x, target, max_iterations)
+            if fused is not None:
+                return fused
         r = b - A.apply(x)
         norm = norms(r, A)
         monitor = Monitor(norm, target)
@@ -66,12 +57,12 @@ class CGState(SolverState):
         for _ in range(max_iterations):
             if monitor.done:
                 break
-            z = r if M is None else M.apply(r)
-            rz_new = dots(r, z, A)
+            z = self.precondition(r)
+            rz_new = dots(r, z, A).real
             p.mul_(spread(torch.where(monitor.active, rz_new / rz, 0.0), A)).add_(z)
             rz = rz_new
             q = A.apply(p)
-            curvature = dots(p, q, A)
+            curvature = dots(p, q, A).real
             monitor.fail(~(torch.isfinite(curvature) & torch.isfinite(rz)), Status.NON_FINITE)
             monitor.fail(~((curvature > 0) & (rz > 0)), Status.BREAKDOWN)
             step = spread(torch.where(monitor.active, rz / curvature, 0.0), A)

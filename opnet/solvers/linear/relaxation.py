@@ -10,7 +10,8 @@ from torch import Tensor
 
 from opnet.core.registry import register
 from opnet.linops.base import LinearOperator
-from opnet.solvers.linear.base import LinearSolver, SolverState, dots, spread
+from opnet.solvers.linear.base import LinearSolver, SolverState
+from opnet.solvers.linear.vectors import dots, norms, spread
 
 
 @register("solver", "Jacobi")
@@ -32,8 +33,13 @@ class Jacobi(LinearSolver):
         if not (0 < self.weight < 2 and self.sweeps >= 1):
             raise ValueError(f"Jacobi: expected 0 < weight < 2 and sweeps >= 1, found {self.weight} and {self.sweeps}")
 
-    def setup(self, operator: LinearOperator) -> RelaxationState:
-        return RelaxationState(operator, (self.weight,) * self.sweeps)
+    def setup(self, operator: LinearOperator, diagonal: Tensor | None = None) -> RelaxationState:
+        """The method bound to A; `diagonal` is one to use in the place of A's own."""
+        return RelaxationState(operator, self.weights(), diagonal)
+
+    def weights(self) -> tuple[float, ...]:
+        """Of the steps `x <- x + w_i D^-1 (b - A x)`."""
+        return (self.weight,) * self.sweeps
 
 
 @register("solver", "Chebyshev")
@@ -62,43 +68,60 @@ class Chebyshev(LinearSolver):
                 f"Chebyshev: expected degree >= 1 and 0 < low < high, found {self.degree}, {self.low}, {self.high}"
             )
 
-    def setup(self, operator: LinearOperator) -> RelaxationState:
-        largest = self.largest if self.largest is not None else _largest_eigenvalue(operator)
+    def setup(self, operator: LinearOperator, diagonal: Tensor | None = None) -> RelaxationState:
+        """The method bound to A; `diagonal` is one to use in the place of A's own."""
+        if diagonal is None:
+            diagonal = operator.diagonal()
+        largest = self.largest if self.largest is not None else _largest_eigenvalue(operator, diagonal)
+        return RelaxationState(operator, self.weights(largest), diagonal)
+
+    def weights(self, largest: float) -> tuple[float, ...]:
+        """Of the steps `x <- x + w_i D^-1 (b - A x)`, for the largest eigenvalue of D^-1 A."""
         middle, radius = 0.5 * (self.high + self.low), 0.5 * (self.high - self.low)
         # The long steps last: they amplify what the short ones have already damped.
         roots = [middle + radius * cos(pi * (2 * i + 1) / (2 * self.degree)) for i in range(self.degree)]
-        return RelaxationState(operator, tuple(1 / (largest * root) for root in roots))
+        return tuple(1 / (largest * root) for root in roots)
 
 
 class RelaxationState(SolverState):
-    """Steps `x <- x + w_i D^-1 (b - A x)`; as a whole symmetric, because D^-1 (A D^-1)^j is."""
+    """Steps `x <- x + w_i D^-1 (b - A x)`; as a whole Hermitian if A is, because D^-1 (A D^-1)^j is."""
 
     symmetric = True
 
-    def __init__(self, operator: LinearOperator, weights: tuple[float, ...]) -> None:
+    def __init__(self, operator: LinearOperator, weights: tuple[float, ...], diagonal: Tensor | None = None) -> None:
         self.operator, self.weights = operator, weights
-        self.inverse_diagonal = 1 / operator.diagonal()
+        self.diagonal = operator.diagonal() if diagonal is None else diagonal
+        self.inverse_diagonal = 1 / self.diagonal
 
     def apply(self, r: Tensor) -> Tensor:
-        return self.improve(self.inverse_diagonal * r * self.weights[0], r, self.weights[1:])
+        return self._steps(self.inverse_diagonal * r * self.weights[0], r, self.weights[1:])
 
-    def improve(self, x: Tensor, b: Tensor, weights: tuple[float, ...] | None = None) -> Tensor:
-        """x after the steps; x is overwritten."""
-        for weight in self.weights if weights is None else weights:
+    def adjoint(self) -> RelaxationState:
+        A = self.operator
+        return self if A.hermitian else RelaxationState(A.adjoint(), self.weights, self.diagonal.conj())
+
+    def improve(self, x: Tensor, b: Tensor) -> Tensor:
+        """x after the steps, which are the same in the other order; x is overwritten."""
+        return self._steps(x, b, self.weights)
+
+    begin, improve_backwards = apply, improve  # as smoothers have them whose order matters
+
+    def _steps(self, x: Tensor, b: Tensor, weights: tuple[float, ...]) -> Tensor:
+        for weight in weights:
             x.addcmul_(self.inverse_diagonal, b - self.operator.apply(x), value=weight)
         return x
 
 
-def _largest_eigenvalue(A: LinearOperator, steps: int = 10, margin: float = 1.1) -> float:
+def _largest_eigenvalue(A: LinearOperator, diagonal: Tensor, steps: int = 10, margin: float = 1.1) -> float:
     """Of D^-1 A, over the whole batch: power iteration in the inner product of D, with a margin."""
-    diagonal = A.diagonal()
     generator = torch.Generator().manual_seed(0)
     v = torch.randn(A.in_shape, generator=generator, dtype=torch.float64).to(A.device, A.dtype)
     v = v.expand(*A.batch_shape, *A.in_shape)
-    value = torch.ones(A.batch_shape, dtype=A.dtype, device=A.device)
+    value = torch.ones(A.batch_shape, dtype=A.dtype.to_real(), device=A.device)
     for _ in range(steps):
         image = A.apply(v)
-        value = dots(v, image, A) / dots(v, diagonal * v, A)
+        value = (dots(v, image, A) / dots(v, diagonal * v, A)).real
         v = image / diagonal
-        v = v / spread(torch.linalg.vector_norm(v.flatten(v.ndim - len(A.in_shape)), dim=-1), A)
-    return margin * float(value.max())
+        v = v / spread(norms(v, A), A)
+    finite = value[torch.isfinite(value)]  # an element that is not must not harm the others
+    return margin * float(finite.max()) if len(finite) else 1.0

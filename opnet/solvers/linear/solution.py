@@ -19,6 +19,8 @@ class Solution:
         backward_error: normwise backward error ||b - A x|| / (||A|| ||x|| + ||b||), with a lower bound of ||A||_2, so
             that it is never too small; (*batch,).
         history: relative residual as the iteration saw it, from the start; (iterations + 1, *batch).
+        rejected: how many corrections of its preconditioner a method found useless and replaced by the residual itself
+            (`FlexibleCG` does; 0 for others); (*batch,).
     """
 
     value: Tensor
@@ -27,3 +29,4 @@ class Solution:
     residual: Tensor
     backward_error: Tensor
     history: Tensor
+    rejected: Tensor
