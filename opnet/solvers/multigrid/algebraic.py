@@ -263,8 +263,12 @@ class AlgebraicMultigridState(SolverState):
         x = level.smoother.apply(b)
         for _ in range(method.pre - 1):
             x = level.smoother.improve(x, b)
-        for _ in range(1 if depth + 1 == len(self.levels) else CYCLES[method.cycle]):
-            x += level.P.apply(self._visit(depth + 1, level.R.apply(b - level.A.apply(x))))
+        coarse = level.R.apply(b - level.A.apply(x))
+        e = self._visit(depth + 1, coarse)
+        if depth + 1 < len(self.levels):  # the coarsest is solved at once
+            for _ in range(CYCLES[method.cycle] - 1):
+                e += self._visit(depth + 1, coarse - self.levels[depth + 1].A.apply(e))
+        x += level.P.apply(e)
         for _ in range(method.post):
             x = level.smoother.improve(x, b)
         return x
