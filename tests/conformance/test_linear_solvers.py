@@ -21,6 +21,7 @@ from opnet.solvers.linear.richardson import Richardson
 from opnet.solvers.linear.solve import solve_linear
 from opnet.solvers.linear.surrogate import Surrogate
 from opnet.solvers.multigrid.multigrid import Multigrid
+from opnet.solvers.multigrid.smoothers import GaussSeidel, Lines
 from opnet.spaces.grid import Grid
 
 GRID = Grid((8, 8), nodes="cell")
@@ -59,6 +60,8 @@ SOLVERS = {
     "Chebyshev": Chebyshev(low=0.1),
     "Multigrid": Multigrid(coarsest=4),
     "Multigrid W(2,1)": Multigrid(cycle="W", pre=2, post=1, coarsest=4, smoother=Jacobi(0.8)),
+    "Gauss-Seidel": GaussSeidel(),
+    "Lines": Lines(),
     "Direct": Direct(),
     "Equilibrated CG": Equilibrated(CG()),
 }
@@ -168,7 +171,8 @@ def test_symmetric_states_are_symmetric_positive_definite(solver, A):
                 method(preconditioner=solver).setup(A)
         return
     M = as_matrix(state)
-    torch.testing.assert_close(M, M.mH, rtol=1e-9, atol=1e-12 * float(M.abs().max()))
+    single = isinstance(solver, Multigrid) and solver.dtype != torch.float64  # precision of its cycle
+    torch.testing.assert_close(M, M.mH, rtol=0, atol=(1e-6 if single else 1e-12) * float(M.abs().max()))
     assert float(torch.linalg.eigvalsh(M).min()) > 0
 
 
@@ -347,7 +351,7 @@ def test_gradients(solver):
 
 
 def test_second_derivatives(solver):
-    if isinstance(solver, (Jacobi, Chebyshev, Richardson)):
+    if isinstance(solver, (Jacobi, Chebyshev, Richardson, GaussSeidel, Lines)):
         pytest.skip("thousands of iterations each time; the same code as the others'")
     method = small(solver)
     grid = Grid((2, 2), nodes="cell") if method is solver else SMALL
