@@ -26,7 +26,7 @@ LARGEST_DENSE = 2048  # unknowns of a coarsest level that PyAMG cannot coarsen f
 INTERPOLATIONS = ("classical", "direct")
 
 
-class Hierarchy(ABC):
+class AlgebraicCoarsening(ABC):
     """A way to choose coarse unknowns from the matrix alone, as a frozen value."""
 
     @abstractmethod
@@ -35,7 +35,7 @@ class Hierarchy(ABC):
 
 
 @dataclass(frozen=True)
-class RugeStuben(Hierarchy):
+class RugeStuben(AlgebraicCoarsening):
     """Classical coarsening: a subset of the unknowns, and interpolation from the strongly connected ones among them.
 
     For real M-matrices and near them: scalar diffusion, graph Laplacians. J. W. Ruge and K. Stueben, in S. F. McCormick
@@ -73,7 +73,7 @@ class RugeStuben(Hierarchy):
 
 
 @dataclass(frozen=True, eq=False)
-class SmoothedAggregation(Hierarchy):
+class SmoothedAggregation(AlgebraicCoarsening):
     """Coarse unknowns that are aggregates of fine ones, and piecewise near-kernel vectors smoothed into interpolation.
 
     For elasticity and other systems, and for scalar problems in three dimensions, where it is cheaper than classical
@@ -140,7 +140,7 @@ class AlgebraicMultigrid(LinearSolver):
     5495).
 
     Args:
-        hierarchy: how to coarsen: `RugeStuben()` or `SmoothedAggregation()`.
+        coarsening: how: `RugeStuben()` or `SmoothedAggregation()`.
         cycle: "V" or "W".
         pre, post: smoother applications before and after the coarse correction; equal ones keep a cycle of a symmetric
             operator symmetric, as conjugate gradients need.
@@ -159,7 +159,7 @@ class AlgebraicMultigrid(LinearSolver):
     True
     """
 
-    hierarchy: Hierarchy = field(default_factory=RugeStuben)
+    coarsening: AlgebraicCoarsening = field(default_factory=RugeStuben)
     cycle: str = "V"
     pre: int = 1
     post: int = 1
@@ -168,7 +168,12 @@ class AlgebraicMultigrid(LinearSolver):
     dtype: torch.dtype | None = None
 
     def __post_init__(self) -> None:
-        expect("AlgebraicMultigrid.hierarchy", self.hierarchy, Hierarchy, "RugeStuben() or SmoothedAggregation()")
+        expect(
+            "AlgebraicMultigrid.coarsening",
+            self.coarsening,
+            AlgebraicCoarsening,
+            "RugeStuben() or SmoothedAggregation()",
+        )
         if self.cycle not in CYCLES:
             raise ValueError(f"AlgebraicMultigrid.cycle: expected one of {', '.join(CYCLES)}, found {self.cycle!r}")
         if not (self.pre >= 1 and self.post >= 1):
@@ -189,7 +194,7 @@ class AlgebraicMultigrid(LinearSolver):
         matrix = _matrix(operator)
         hermitian = _is_hermitian(matrix)
         with _fixed_draws():
-            found = self.hierarchy.build(matrix, hermitian, self.coarsest).levels
+            found = self.coarsening.build(matrix, hermitian, self.coarsest).levels
         n = found[-1].A.shape[0]
         if n > LARGEST_DENSE:
             raise ValueError(
