@@ -92,6 +92,11 @@ class Stencil(LinearOperator):
         return {**self._kept, **opposite}
 
     @property
+    def half(self) -> dict[Offset, Tensor]:
+        """The coefficients that are stored: half of a symmetric stencil's, all of another's."""
+        return dict(self._kept)
+
+    @property
     def tensors(self) -> tuple[Tensor, ...]:
         return tuple(self._kept.values())
 

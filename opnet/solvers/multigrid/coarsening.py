@@ -1,59 +1,73 @@
-"""Coarser grids, and the diffusion operators on them made of the face coefficients of the fine one."""
+"""Which nodes of a grid the next coarser one keeps: every second along an axis, whatever its length."""
 
 from __future__ import annotations
 
-from math import prod
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from opnet.linops.diffusion import Diffusion
-from opnet.solvers.multigrid.transfer import every_second, pair_mean
-from opnet.spaces.grid import Grid
+SHORTEST = 4  # an axis of fewer nodes is left as it is
 
 
-def grid_hierarchy(grid: Grid, coarsest: int, largest: int) -> list[Grid]:
-    """`grid` and its halvings, until one has at most `coarsest` cells or an axis cannot be halved.
+@dataclass(frozen=True)
+class Coarsening:
+    """How the nodes of one axis are thinned.
 
-    Raises:
-        ValueError: if the last one has more than `largest` cells, too many for a dense factorisation.
+    The coarse node I is the fine node 2 I + first; its basis function reaches one fine node further on either side.
+    An axis that does not wrap keeps its odd nodes, so that both ends, or with an even length one, lie between a coarse
+    node and the boundary; 419 nodes become 209, 104, 52, 26, 13, 6. A periodic axis of odd length keeps its even nodes,
+    of which the last and the first are neighbours.
 
-    >>> [g.shape for g in grid_hierarchy(Grid((48, 48), nodes="cell"), 64, 1024)]
-    [(48, 48), (24, 24), (12, 12), (6, 6)]
+    >>> Coarsening.of(419, False).coarse, Coarsening.of(8, True).coarse, Coarsening.of(9, True).coarse
+    (209, 4, 5)
     """
-    grids = [grid]
-    while prod(grids[-1].shape) > coarsest and all(n % 2 == 0 for n in grids[-1].shape):
-        grids.append(grids[-1].resized([n // 2 for n in grids[-1].shape]))
-    if prod(grids[-1].shape) > largest:
-        raise ValueError(
-            f"Multigrid: a grid of shape {grid.shape} halves only down to {grids[-1].shape}; expected sizes with "
-            f"enough factors 2 to reach {largest} cells, such as {_nearest_size(grid, largest)}"
-        )
-    return grids
+
+    n: int
+    periodic: bool
+    first: int
+    coarse: int
+
+    @classmethod
+    def of(cls, n: int, periodic: bool) -> Coarsening:
+        first = 0 if periodic and n % 2 else 1
+        return cls(n, periodic, first, len(range(first, n, 2)))
+
+    @property
+    def folds(self) -> bool:
+        """Whether the last basis function reaches around to the first node."""
+        return self.periodic and self.n % 2 == 0
+
+    def ends(self, device: torch.device) -> Tensor:
+        """Of all nodes of the axis, those with no neighbour on one side.  # shape: (n,)"""
+        at_end = torch.zeros(self.n, dtype=torch.bool, device=device)
+        if not self.periodic:
+            at_end[0] = at_end[-1] = True
+        return at_end
+
+    def extend(self, x: Tensor, dim: int, reach: int) -> Tensor:
+        """x with the neighbours of coarse nodes within `reach`, so that node 2 I + first + o is entry 2 I + o + reach.
+
+        Beyond the ends it is zero, or wraps. The result has 2 coarse + 2 reach - 1 entries along the axis.
+        """
+        low, high = reach - self.first, 2 * (self.coarse - 1) + self.first + reach - (self.n - 1)
+        if self.periodic:
+            index = torch.arange(-low, self.n + high, device=x.device) % self.n
+            return x.index_select(dim, index)
+        padding = [0, 0] * (-dim - 1) + [low, high]
+        return torch.nn.functional.pad(x, padding)
+
+    def fold(self, x: Tensor, dim: int) -> Tensor:
+        """What basis functions of reach 1 gave to extended nodes, brought to the nodes: the transpose of `extend`."""
+        start = 1 - self.first
+        nodes = x.narrow(dim, start, self.n)
+        if self.folds:
+            nodes.narrow(dim, 0, 1).add_(x.narrow(dim, self.n, 1))
+        return nodes
 
 
-def coarsen(A: Diffusion, grid: Grid) -> Diffusion:
-    """The operator on the halved grid: a coarse face carries the mean of the fine coefficients on it.
-
-    With 1/h^2 in the coefficients that is a quarter of their mean. Constant coefficients give the discretisation on the
-    coarse grid itself; jumping ones keep what can flow through each coarse face.
-    """
-    return Diffusion.from_faces([_coarse_faces(c, axis, grid.dim) for axis, c in enumerate(A.faces)], grid)
-
-
-def _coarse_faces(c: Tensor, axis: int, dim: int) -> Tensor:
-    c = every_second(c, axis - dim, 0)
-    for other in range(dim):
-        if other != axis:
-            c = pair_mean(c, other - dim)
-    return c / 4
-
-
-def _nearest_size(grid: Grid, largest: int) -> tuple[int, ...]:
-    side = int(largest ** (1 / grid.dim) + 1e-9)
-    sizes = []
-    for n in grid.shape:
-        step = 1
-        while n > side * step:
-            step *= 2
-        sizes.append(-(-n // step) * step)
-    return tuple(sizes)
+def coarsenings(shape: Sequence[int], periodic: Sequence[bool]) -> list[Coarsening | None] | None:
+    """One for each axis, None for an axis too short to be thinned; None in all if every axis is."""
+    axes = [Coarsening.of(n, wraps) if n >= SHORTEST else None for n, wraps in zip(shape, periodic, strict=True)]
+    return axes if any(axes) else None

@@ -1,4 +1,4 @@
-"""`Multigrid`: geometric multigrid for diffusion on cells, as a solver or as a preconditioner."""
+"""`Multigrid`: geometric multigrid on grids of any size, as a solver or as a preconditioner."""
 
 from __future__ import annotations
 
@@ -7,44 +7,60 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from opnet.core.expect import expect, integer
 from opnet.core.registry import register
 from opnet.linops.base import LinearOperator
-from opnet.linops.diffusion import Diffusion
-from opnet.solvers.linear.base import LinearSolver, SolverState, norms, spread
+from opnet.solvers.linear.base import LinearSolver, Monitor, SolverState, norms, spread
 from opnet.solvers.linear.relaxation import Chebyshev, Jacobi
-from opnet.solvers.multigrid.coarsening import coarsen, grid_hierarchy
-from opnet.solvers.multigrid.transfer import Transfer
+from opnet.solvers.multigrid.fused import FusedMultigrid, fits
+from opnet.solvers.multigrid.hierarchy import Hierarchy, galerkin_hierarchy, rediscretised_hierarchy
+from opnet.solvers.multigrid.smoothers import GaussSeidel, Lines, as_stencil
 
-CYCLES = {"V": 1, "W": 2}
-LARGEST_DENSE = 1024  # unknowns of a coarsest grid that cannot be halved further
+VISITS = {"V": ("V",), "W": ("W", "W"), "F": ("F", "V")}  # to the next coarser level, by the kind of cycle
+COARSE = {"galerkin": galerkin_hierarchy, "rediscretised": rediscretised_hierarchy}
+LARGEST_DENSE = 1024  # unknowns of a coarsest grid
+PRECISIONS = (None, torch.float32, torch.float64)
+SMOOTHERS = (Chebyshev, Jacobi, GaussSeidel, Lines)
 
 
 @register("solver", "Multigrid")
 @dataclass(frozen=True)
 class Multigrid(LinearSolver):
-    """Multigrid for `Diffusion`: halved cells, interpolation that knows the coefficient, averaged coarse coefficients.
+    r"""Multigrid for operators that couple nearest neighbours on a grid: `Diffusion` and `Stencil`, in 1, 2 or 3 axes.
 
-    A V-cycle is symmetric positive definite if `pre == post`, as conjugate gradients need; with CG it takes 7 to 9
-    iterations to 1e-8 for a coefficient jumping between 3 and 12 along random curves, from 64 x 64 to 1024 x 1024, and
-    as many with `dtype=torch.float32`. Up to 512 x 512 jumps by 100 take 8 to 17, jumps by 1e4 9 to 37 (to 62 with
-    float32): the coarse operators are not Galerkin products. For the same reason a W-cycle may fail to be definite at
-    such jumps, which CG reports as BREAKDOWN.
+    Every second node of an axis is kept, whatever its length; the interpolation P is taken from the operator, so that
+    it follows jumps of the coefficient, and the coarse operator is P^T A P (`Interpolation`). That makes the number of
+    iterations nearly independent of the grid and of the size of jumps. A cycle is
 
-    U. Trottenberg, C. Oosterlee, A. Schueller, *Multigrid*, Academic Press 2001, sections 2.4 and 2.8.
+    .. math:: x \leftarrow S(b), \quad x \leftarrow x + P \, C(P^T (b - A x)), \quad x \leftarrow S^*(x, b)
+
+    with the smoother S and one or two cycles C on the next coarser level. It is a symmetric positive definite map, as
+    conjugate gradients ask, if A is, `pre == post` and the cycle is "V" or "W".
+
+    A. Brandt, *Math. Comp.* 31 (1977) 333-390; U. Trottenberg, C. Oosterlee, A. Schueller, *Multigrid*, Academic Press
+    2001, sections 2.4 to 2.6 and 7.7.
 
     Args:
-        cycle: "V" or "W".
+        cycle: "V", "W" or "F".
         pre, post: smoother applications before and after the coarse correction.
-        smoother: a relaxation method as a value.
-        coarsest: stop halving at this many unknowns, solved densely by Cholesky.
-        dtype: precision of the cycle; that of the operator by default. float32 halves the memory traffic inside a
-            float64 CG, whose residuals stay float64.
+        smoother: `Chebyshev`, `Jacobi`, `GaussSeidel` or `Lines`, the last where one axis's coefficients dominate.
+        coarse: "galerkin", or "rediscretised": coefficients averaged on halved cells, for `Diffusion` on cells of even
+            sizes; it bears jumps up to about 100.
+        coarsest: stop coarsening at this many unknowns, solved densely.
+        full: begin a solve without x0 by full multigrid: the coarsest problem's solution, interpolated and improved by
+            one cycle on every level (A. Brandt 1977, section 4).
+        dtype: precision of the cycle, torch.float32 (by default: it halves the memory traffic) or torch.float64; that of
+            the parts for a complex operator. The residuals are the Krylov method's or the solver's own, in the
+            operator's precision, and so is the result. float32 bears condition numbers of D^-1 A up to about 1e6;
+            beyond, such as at coefficients 1e4 times larger along an axis without Dirichlet sides, float64 is needed.
 
+    >>> from opnet.linops.diffusion import Diffusion
     >>> from opnet.solvers.linear.cg import CG
     >>> from opnet.solvers.linear.solve import solve_linear
     >>> from opnet.spaces.grid import Grid
-    >>> ones = torch.ones(32, 32, dtype=torch.float64)
-    >>> solution = solve_linear(Diffusion(ones, Grid((32, 32), nodes="cell")), ones, CG(preconditioner=Multigrid()))
+    >>> ones = torch.ones(31, 45, dtype=torch.float64)
+    >>> A = Diffusion(ones, Grid((31, 45), nodes="interior"))
+    >>> solution = solve_linear(A, ones, CG(preconditioner=Multigrid()))
     >>> int(solution.iterations) < 10
     True
     """
@@ -52,73 +68,128 @@ class Multigrid(LinearSolver):
     cycle: str = "V"
     pre: int = 1
     post: int = 1
-    # Gershgorin: the diagonally scaled operator has its spectrum in [0, 2].
-    smoother: Jacobi | Chebyshev = field(default_factory=lambda: Chebyshev(degree=3, low=0.1, largest=2.0))
+    # The diagonally scaled operator has its spectrum in [0, 2] (`smoothing_diagonal`); the upper three quarters are
+    # left to the smoother.
+    smoother: Jacobi | Chebyshev | GaussSeidel | Lines = field(
+        default_factory=lambda: Chebyshev(degree=2, low=0.25, largest=2.0)
+    )
+    coarse: str = "galerkin"
     coarsest: int = 64
+    full: bool = False
     dtype: torch.dtype | None = None
 
     def __post_init__(self) -> None:
-        if self.cycle not in CYCLES:
-            raise ValueError(f"Multigrid.cycle: expected one of {', '.join(CYCLES)}, found {self.cycle!r}")
-        if not (self.pre >= 1 and self.post >= 1):
+        for name, value, known in (("cycle", self.cycle, VISITS), ("coarse", self.coarse, COARSE)):
+            if value not in known:
+                raise ValueError(f"Multigrid.{name}: expected one of {', '.join(known)}, found {value!r}")
+        if integer("Multigrid.pre", self.pre) < 1 or integer("Multigrid.post", self.post) < 1:
             raise ValueError(f"Multigrid: expected pre >= 1 and post >= 1, found {self.pre} and {self.post}")
-        if not 1 <= self.coarsest <= LARGEST_DENSE:
+        if not 1 <= integer("Multigrid.coarsest", self.coarsest) <= LARGEST_DENSE:
             raise ValueError(f"Multigrid.coarsest: expected 1 ... {LARGEST_DENSE} unknowns, found {self.coarsest}")
+        if self.dtype not in PRECISIONS:
+            raise ValueError(f"Multigrid.dtype: expected torch.float32 or torch.float64, found {self.dtype!r}")
+        expect("Multigrid.smoother", self.smoother, SMOOTHERS, "Chebyshev, Jacobi, GaussSeidel or Lines")
 
     def setup(self, operator: LinearOperator) -> MultigridState:
         """The hierarchy of coarse operators.
 
         Raises:
-            ValueError: for an operator other than `Diffusion`, or a grid that cannot be halved far enough.
+            ValueError: for an operator other than `Diffusion` and `Stencil`, or for `coarse="rediscretised"` one on
+                other nodes than cells or on a grid that cannot be halved far enough.
         """
-        if not isinstance(operator, Diffusion):
-            raise ValueError(f"Multigrid: expected a Diffusion operator, found {type(operator).__name__}")
         return MultigridState(self, operator)
+
+    def cycle_dtype(self, operator: LinearOperator) -> torch.dtype:
+        """The precision of the cycle for an operator."""
+        dtype = self.dtype or torch.float32
+        return dtype.to_complex() if operator.dtype.is_complex else dtype
 
 
 class MultigridState(SolverState):
-    """The hierarchy: `levels` from fine to coarse with their smoothers, and the inverse on the coarsest."""
+    """The hierarchy of one operator."""
 
-    def __init__(self, method: Multigrid, operator: Diffusion) -> None:
-        self.operator, self.method = operator, method
-        self.symmetric = method.pre == method.post
-        dtype = method.dtype or operator.dtype
-        levels = [operator]
-        for grid in grid_hierarchy(operator.grid, method.coarsest, LARGEST_DENSE)[1:]:
-            levels.append(coarsen(levels[-1], grid))
-        self.inverse = _dense_inverse(levels[-1]).to(dtype)
-        self.levels = [A.to(dtype=dtype) for A in levels]
-        self.smoothers = [method.smoother.setup(A) for A in self.levels[:-1]]
-        self.transfers = [Transfer(A, dtype) for A in levels[:-1]]
+    def __init__(self, method: Multigrid, operator: LinearOperator, hierarchy: Hierarchy | None = None) -> None:
+        self.method, self.operator = method, operator
+        self.symmetric = operator.hermitian and method.pre == method.post and method.cycle != "F"
+        self.dtype = method.cycle_dtype(operator)
+        self._hierarchy = hierarchy
+        self._fused: FusedMultigrid | None = None
+        if hierarchy is None and method.coarse == "galerkin" and fits(method, A := as_stencil("Multigrid", operator)):
+            self._fused = FusedMultigrid(method, A)
+        else:
+            _ = self.hierarchy
+
+    @property
+    def hierarchy(self) -> Hierarchy:
+        """The levels, built when first asked for: the compiled loops have their own."""
+        if self._hierarchy is None:
+            method = self.method
+            build = COARSE[method.coarse]
+            self._hierarchy = build(self.operator, method.smoother, method.coarsest, self.dtype)
+        return self._hierarchy
+
+    def adjoint(self) -> MultigridState:
+        A = self.operator
+        if A.hermitian:
+            return self
+        if not A.symmetric:
+            return MultigridState(self.method, A.adjoint())
+        return MultigridState(self.method, A.adjoint(), self.hierarchy.conj())
 
     def apply(self, r: Tensor) -> Tensor:
         """One cycle from zero."""
-        dtype = self.levels[0].dtype
-        if r.dtype == dtype:
-            return self._cycle(0, r)
+        if self._fused is not None and r.dtype == torch.float64:
+            return self._fused.apply(r)
+        if r.dtype == self.dtype:
+            return self._cycle(0, r, self.method.cycle)
         size = norms(r, self.operator)  # so that small residuals do not underflow in the lower precision
         size = spread(torch.where(size > 0, size, torch.ones_like(size)), self.operator)
-        return self._cycle(0, (r / size).to(dtype)).to(r.dtype) * size
+        return self._cycle(0, (r / size).to(self.dtype), self.method.cycle).to(r.dtype) * size
 
-    def _cycle(self, level: int, b: Tensor) -> Tensor:
-        if level == len(self.smoothers):
-            return (self.inverse @ b.flatten(b.ndim - len(self.operator.in_shape)).unsqueeze(-1)).reshape(b.shape)
-        A, smoother, transfer = self.levels[level], self.smoothers[level], self.transfers[level]
-        method = self.method
-        x = smoother.apply(b)
+    def iterate(self, b: Tensor, x: Tensor, target: Tensor, max_iterations: int) -> tuple[Tensor, Monitor]:
+        if self.method.full and not bool(x.any()):
+            x = self.full(b)
+        return super().iterate(b, x, target, max_iterations)
+
+    def fused_cg(self, b: Tensor, x: Tensor, target: Tensor, max_iterations: int) -> tuple[Tensor, Monitor] | None:
+        if self._fused is None:
+            return None
+        return self._fused.conjugate_gradients(b, x, b - self.operator.apply(x), target, max_iterations)
+
+    def full(self, b: Tensor) -> Tensor:
+        """Full multigrid: a cycle on every level, each from the interpolated result of the one below."""
+        size = spread(torch.where((size := norms(b, self.operator)) > 0, size, torch.ones_like(size)), self.operator)
+        sides = [(b / size).to(self.dtype)]
+        for level in self.hierarchy.levels:
+            sides.append(level.restrict(sides[-1]))
+        x = self._solve_coarsest(sides.pop())
+        for i in reversed(range(len(sides))):
+            level = self.hierarchy.levels[i]
+            x = level.prolong(x)
+            x += self._cycle(i, sides[i] - level.operator.apply(x), self.method.cycle)
+        return x.to(b.dtype) * size
+
+    def _cycle(self, i: int, b: Tensor, kind: str) -> Tensor:
+        if i == len(self.hierarchy.levels):
+            return self._solve_coarsest(b)
+        level, method = self.hierarchy.levels[i], self.method
+        x = level.smoother.begin(b)
         for _ in range(method.pre - 1):
-            x = smoother.improve(x, b)
-        for _ in range(1 if level + 1 == len(self.smoothers) else CYCLES[method.cycle]):
-            x += transfer.prolong(self._cycle(level + 1, transfer.restrict(b - A.apply(x))))
+            x = level.smoother.improve(x, b)
+        x += level.prolong(self._visit(i + 1, level.restrict(b - level.operator.apply(x)), kind))
         for _ in range(method.post):
-            x = smoother.improve(x, b)
+            x = level.smoother.improve_backwards(x, b)
         return x
 
+    def _visit(self, i: int, b: Tensor, kind: str) -> Tensor:
+        """The coarse correction: exact on the coarsest level, else as many cycles as the kind has."""
+        first, *others = VISITS[kind]
+        x = self._cycle(i, b, first)
+        if i < len(self.hierarchy.levels):
+            for other in others:
+                x += self._cycle(i, b - self.hierarchy.levels[i].operator.apply(x), other)
+        return x
 
-def _dense_inverse(A: Diffusion) -> Tensor:
-    """A^-1, or without a Dirichlet side the inverse of A + (multiple of the projection on constants)."""
-    matrix = A.to_dense()
-    if A.singular:
-        largest = matrix.diagonal(dim1=-2, dim2=-1).amax(-1)[..., None, None]
-        matrix = matrix + largest / matrix.shape[-1]
-    return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
+    def _solve_coarsest(self, b: Tensor) -> Tensor:
+        k = len(self.operator.in_shape)
+        return (self.hierarchy.inverse @ b.flatten(b.ndim - k).unsqueeze(-1)).reshape(b.shape)

@@ -42,6 +42,13 @@ class Transfer:
             left, right = _weights(c, axis - self.dim, self.periodic[axis])
             self.weights.append((left.to(dtype or A.dtype), right.to(dtype or A.dtype)))
 
+    def conj(self) -> Transfer:
+        """The complex conjugate."""
+        other = object.__new__(Transfer)
+        other.dim, other.periodic = self.dim, self.periodic
+        other.weights = [(left.conj(), right.conj()) for left, right in self.weights]
+        return other
+
     def prolong(self, coarse: Tensor) -> Tensor:
         """P u, from the halved grid to the grid."""
         for axis, (to_left, to_right) in enumerate(self.weights):

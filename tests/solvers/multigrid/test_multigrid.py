@@ -6,7 +6,7 @@ from opnet.linops.diffusion import Diffusion
 from opnet.solvers.linear.cg import CG
 from opnet.solvers.linear.relaxation import Jacobi
 from opnet.solvers.linear.solve import solve_linear
-from opnet.solvers.multigrid.coarsening import coarsen, grid_hierarchy
+from opnet.solvers.multigrid.rediscretised import coarsen, grid_hierarchy
 from opnet.solvers.multigrid.multigrid import Multigrid
 from opnet.solvers.multigrid.transfer import Transfer
 from opnet.spaces.grid import Grid
