@@ -4,7 +4,7 @@ The rooms, lowest first: `core`, `spaces`, `linops`, `graphs`, `solvers`, `model
 `cli`. What people use most stands here.
 """
 
-from opnet.core.errors import DataError, RecipeError, SolveError, TrainingError
+from opnet.core.errors import AccuracyWarning, DataError, RecipeError, SolveError, TrainingError
 from opnet.core.status import Status
 from opnet.data.batch import ArrayDataset, Batch, Dataset
 from opnet.data.dataset import DataSplits, open_dataset
@@ -24,21 +24,43 @@ from opnet.graphs.graph import Graph
 from opnet.graphs.graphon import Graphon
 from opnet.graphs.sampling import sample_graph
 from opnet.linops.base import LinearOperator
+from opnet.linops.convolution import Convolution
 from opnet.linops.dense import Dense
+from opnet.linops.diagonal import Diagonal, Identity
 from opnet.linops.diffusion import Diffusion
+from opnet.linops.function import FunctionOperator
+from opnet.linops.jacobian import Jacobian
 from opnet.linops.low_rank import LowRank
 from opnet.linops.sparse import CSR
+from opnet.linops.spectral import Spectral
+from opnet.linops.stencil import Stencil
 from opnet.models.base import Model, build_model
 from opnet.models.fno import FNO
 from opnet.models.graph_nde import GraphNDE
 from opnet.models.graphon_nde import GraphonNDE
 from opnet.models.normalised import Normalised
 from opnet.models.symmetrised import Symmetrised
+from opnet.solvers.linear.bicgstab import BiCGStab
 from opnet.solvers.linear.cg import CG
+from opnet.solvers.linear.equilibrated import Equilibrated
+from opnet.solvers.linear.flexible_cg import FlexibleCG
+from opnet.solvers.linear.gmres import GMRES
+from opnet.solvers.linear.learned import Learned
+from opnet.solvers.linear.minres import MINRES
 from opnet.solvers.linear.relaxation import Chebyshev, Jacobi
+from opnet.solvers.linear.richardson import Richardson
 from opnet.solvers.linear.solution import Solution
 from opnet.solvers.linear.solve import solve_linear
+from opnet.solvers.linear.surrogate import Surrogate
+from opnet.solvers.multigrid.algebraic import AlgebraicMultigrid, RugeStuben, SmoothedAggregation
 from opnet.solvers.multigrid.multigrid import Multigrid
+from opnet.solvers.multigrid.smoothers import GaussSeidel, Lines
+from opnet.solvers.nonlinear.anderson import Anderson
+from opnet.solvers.nonlinear.broyden import Broyden
+from opnet.solvers.nonlinear.newton_krylov import EisenstatWalker, NewtonKrylov
+from opnet.solvers.nonlinear.picard import Picard
+from opnet.solvers.nonlinear.solution import NonlinearSolution
+from opnet.solvers.nonlinear.solve import fixed_point, solve_nonlinear
 from opnet.solvers.ode.runge_kutta import RK4, Dopri5, Euler, Midpoint
 from opnet.solvers.ode.solve import solve_ode
 from opnet.solvers.ode.stepper import Direct, ODESolution
