@@ -82,6 +82,10 @@ class LinearOperator(ABC):
         """
         return None
 
+    def norm_bound(self) -> Tensor | None:
+        """A lower bound of ||A||_2 that is cheap and not far below it; None if none is known.  # shape: (*batch_shape)"""
+        return None
+
     def diagonal(self) -> Tensor:
         """The diagonal of a square operator.  # shape: (*batch_shape, *in_shape)"""
         raise NotImplementedError(f"{type(self).__name__} does not know its diagonal")

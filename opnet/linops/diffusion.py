@@ -204,6 +204,9 @@ class Diffusion(LinearOperator):
     def diagonal(self) -> Tensor:
         return self._stencil.diagonal()
 
+    def norm_bound(self) -> Tensor | None:
+        return self._stencil.norm_bound()
+
     def to_scipy(self) -> Any:
         """The same matrix as a `scipy.sparse.csr_array`, unknowns in C order; not batched."""
         return self._stencil.to_scipy()

@@ -133,6 +133,14 @@ class Stencil(LinearOperator):
                 total = total + (2 * c if self.symmetric and any(q) else c)
         return total
 
+    def norm_bound(self) -> Tensor | None:
+        """The largest entry, which ||A||_2 exceeds at most 3^d-fold; None where neighbours are one node."""
+        if any(wraps and n <= 2 for n, wraps in zip(self.in_shape, self.periodic, strict=True)):
+            return None
+        dims = tuple(range(-len(self.in_shape), 0))
+        largest = [c.abs().amax(dims) if c.is_complex() else c.amax(dims).maximum(-c.amin(dims)) for c in self.tensors]
+        return torch.stack([size.expand(self.batch_shape) for size in largest]).amax(0)
+
     def to_scipy(self) -> Any:
         """The same matrix as a `scipy.sparse.csr_array` without stored zeros, unknowns in C order; not batched."""
         from scipy.sparse import coo_array

@@ -283,3 +283,12 @@ def test_arguments_are_checked(A):
         A @ torch.zeros(*A.in_shape[:-1], A.in_shape[-1] + 1, dtype=A.dtype)
     with pytest.raises(ValueError, match="float32"):
         A @ torch.zeros(*A.in_shape, dtype=torch.float32)
+
+
+def test_norm_bound_is_below_the_norm_but_not_far(A):
+    bound = A.norm_bound()
+    if bound is None:
+        pytest.skip("knows no bound")
+    norm = torch.linalg.matrix_norm(A.to_dense(), 2)
+    assert bound.shape == A.batch_shape
+    assert bool((bound <= norm * (1 + 1e-12)).all()) and bool((bound * 3 ** len(A.in_shape) >= norm).all())
