@@ -56,7 +56,7 @@ class BiCGStabState(KrylovState):
             if monitor.done:
                 break
             rho_new = dots(shadow, r, A)
-            lost = (rho_new.abs() <= eps * norms(shadow, A) * norm) | (omega == 0)
+            lost = rho_new.abs() <= eps * norms(shadow, A) * norm  # as after omega = 0
             shadow = torch.where(spread(lost, A), r, shadow)
             rho_new = torch.where(lost, dots(r, r, A), rho_new)
             beta = torch.where(lost, 0.0, rho_new / divisor(rho) * alpha / divisor(omega))

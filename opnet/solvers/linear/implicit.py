@@ -37,7 +37,7 @@ class System:
         with torch.no_grad():
             g = g if self.basis is None else remove(g, self.basis)
             solution = self.state.solve(g, rtol=self.rtol, max_iterations=self.max_iterations)
-        report(f"solve_linear: the adjoint solve with {type(self.state).__name__}", solution, self.rtol)
+        report("solve_linear: the adjoint solve of a gradient", solution, self.rtol)
         return solution.value
 
 

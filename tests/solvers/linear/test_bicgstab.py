@@ -14,8 +14,8 @@ def test_an_exact_preconditioner_needs_one_step_which_ends_at_its_half():
 
 
 def test_a_shadow_residual_that_is_lost_begins_again():
-    """After one step with this permutation r is orthogonal to the first residual; the textbook method divides by 0."""
-    matrix = torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 2.0], [1.0, 0.0, 2.0]], dtype=torch.float64)
+    """After one step r is orthogonal to the first residual, and the textbook method divides by 0."""
+    matrix = torch.tensor([[1.0, 0.0, 0.0], [2.0, 2.0, 1.0], [1.0, 0.0, 1.0]], dtype=torch.float64)
     b = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
     solution = solve_linear(Dense(matrix), b, BiCGStab())
     torch.testing.assert_close(matrix @ solution.value, b, rtol=0, atol=1e-7)
