@@ -8,6 +8,7 @@ from itertools import pairwise
 from math import prod
 from types import ModuleType
 from typing import TYPE_CHECKING
+from weakref import finalize
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from opnet.core.status import Status
 from opnet.linops.stencil import Offset, Stencil
 from opnet.solvers.linear.monitor import Monitor
 from opnet.solvers.linear.relaxation import Chebyshev, Jacobi
+from opnet.solvers.multigrid import arrays
 from opnet.solvers.multigrid.coarsening import SHORTEST, coarsenings
 from opnet.solvers.multigrid.hierarchy import dense_inverse
 
@@ -147,17 +149,19 @@ class FusedElement:
         pitch = _pitch(nx, loops.MARGIN)
         self.shape, self.size = (ny, nx), (ny + 3) * pitch
         self.planes = 5 if len(half) > 3 else 3
-        self.matrix = np.zeros(self.planes * self.size)
+        self.matrix = arrays.zeros(self.planes * self.size)
         for plane, q in enumerate(OFFSETS):
             if q in half:
                 loops.pad(_flat(half[q]), self.matrix[plane * self.size :], ny, nx, pitch)
-        self.scale = np.ones(self.size)
+        self.scale = arrays.zeros(self.size)
+        self.scale[:] = 1
         exact = setup.scaling(self.matrix, self.planes, ny, nx, pitch, self.scale)
         if not exact and self.planes == 3:  # the diagonal less 1 comes with the planes of the corners
             self.matrix, self.planes = np.concatenate([self.matrix, np.zeros(2 * self.size)]), 5
         self._table, total = _table(self.shape, method.coarsest, self.planes, loops)
-        self._single = np.zeros(total, np.float32)
-        self._buffer = np.zeros(loops.RING * pitch, np.float32)
+        self._single = arrays.zeros(total, np.float32)
+        self._buffer = arrays.zeros(loops.RING * pitch, np.float32)
+        finalize(self, arrays.give_back, self.matrix, self.scale, self._single, self._buffer)
         self._inverse = self._build()
 
     def _build(self) -> np.ndarray:
@@ -166,11 +170,13 @@ class FusedElement:
 
         loops, single = self._loops, self._single
         S, planes, s = self.matrix, self.planes, self.scale
-        levels = self._table.tolist()
+        levels, used = self._table.tolist(), []
         for fine, coarse in pairwise(levels):
             ny, nx, pitch = fine[:3]
             size = (coarse[loops.NY] + 3) * coarse[loops.PITCH]
-            P, C, coarse_s = np.zeros(9 * size), np.zeros(5 * size), np.ones(size)
+            P, C, coarse_s = arrays.zeros(9 * size), arrays.zeros(5 * size), arrays.zeros(size)
+            coarse_s[:] = 1
+            used += [P, C, coarse_s]
             setup.interpolation(S, planes, ny, nx, pitch, P, *coarse[:3])
             setup.galerkin(S, planes, ny, pitch, P, C, *coarse[:3])
             setup.scaling(C, 5, *coarse[:3], coarse_s)
@@ -181,26 +187,28 @@ class FusedElement:
         fields = [_unpadded(part, ny, nx, pitch, loops) for part in (*np.split(S, planes), s)]
         last = Stencil(dict(zip(OFFSETS, fields[:-1], strict=False)), [False, False], symmetric=True)
         scale = fields[-1].flatten()
+        arrays.give_back(*used)
         inverse = dense_inverse(last) / (scale[:, None] * scale)
         return inverse.to(torch.float32).numpy().ravel()
 
     def apply(self, r: np.ndarray, z: np.ndarray) -> None:
         """z = M r, both (ny * nx,)."""
         loops, (ny, nx, pitch) = self._loops, self._table[0, :3].tolist()
-        padded = np.zeros(self.size)
+        padded = arrays.zeros(self.size)
         loops.pad(r, padded, ny, nx, pitch)
         norm = np.linalg.norm(r)
         loops.precondition(
             self._single, self._table, self._inverse, *self._weights, self._buffer, self.scale, padded, norm
         )
         loops.correction(self._single, self._table, self.scale, norm, z)
+        arrays.give_back(padded)
 
     def conjugate_gradients(
         self, x: np.ndarray, r: np.ndarray, target: float, limit: int
     ) -> tuple[int, int, np.ndarray]:
         """Improve x, whose residual is r; iterations, how it ended, and the norms of the residuals."""
         loops, (ny, nx, pitch) = self._loops, self._table[0, :3].tolist()
-        fields = np.zeros((4, self.size))
+        fields = [arrays.zeros(self.size) for _ in range(4)]
         loops.pad(x, fields[0], ny, nx, pitch)
         loops.pad(r, fields[1], ny, nx, pitch)
         history = np.zeros(limit + 1)
@@ -219,6 +227,7 @@ class FusedElement:
             history,
         )
         loops.unpad(fields[0], x, ny, nx, pitch)
+        arrays.give_back(*fields)
         return taken, end, history
 
 

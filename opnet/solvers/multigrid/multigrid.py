@@ -154,7 +154,8 @@ class MultigridState(SolverState):
     def fused_cg(self, b: Tensor, x: Tensor, target: Tensor, max_iterations: int) -> tuple[Tensor, Monitor] | None:
         if self._fused is None:
             return None
-        return self._fused.conjugate_gradients(b, x, b - self.operator.apply(x), target, max_iterations)
+        r = b - self.operator.apply(x) if bool(x.any()) else b.contiguous()
+        return self._fused.conjugate_gradients(b, x, r, target, max_iterations)
 
     def full(self, b: Tensor) -> Tensor:
         """Full multigrid: a cycle on every level, each from the interpolated result of the one below."""
