@@ -14,6 +14,10 @@ from opnet.core.registry import register
 from opnet.core.typing import Inexact
 from opnet.linops.base import LinearOperator
 
+# Unknowns from which vectors of a CPU are multiplied one by one: torch's product with several of them then costs up to
+# five times as much, because its operands no longer stay in the cache. Below, one product saves the calls.
+ONE_BY_ONE = 4096
+
 
 @register("operator", "CSR")
 class CSR(LinearOperator):
@@ -23,6 +27,7 @@ class CSR(LinearOperator):
         rows: where each row begins in `columns` and `values`; ascending from 0 to the number of entries; (m + 1,).
         columns: the column of each entry; (entries,).
         values: the entries; (*batch, entries), one pattern for the whole batch. Entries with equal indices add up.
+            Indices of either integer type are kept as int32 where they fit.
         shape: (m, n).
 
     Raises:
@@ -41,13 +46,17 @@ class CSR(LinearOperator):
         self._hold(rows, columns, values, m, n)
 
     def _hold(self, rows: Tensor, columns: Tensor, values: Tensor, m: int, n: int) -> None:
-        self.row_start, self.column_index, self.values = rows, columns, values
+        # torch's products convert indices of 64 bits anew each time.
+        index = torch.int32 if max(m, n, len(columns)) <= torch.iinfo(torch.int32).max else torch.int64
+        self.row_start, self.column_index, self.values = rows.to(index), columns.to(index), values
         self.out_shape, self.in_shape, self.batch_shape = (m,), (n,), tuple(values.shape[:-1])
         self.dtype, self.device = values.dtype, values.device
         if not self.batch_shape:
             with warnings.catch_warnings():  # torch announces on first use that its sparse layouts may still change
                 warnings.filterwarnings("ignore", message="Sparse CSR tensor support", category=UserWarning)
-                self.matrix = torch.sparse_csr_tensor(rows, columns, values.detach(), (m, n), check_invariants=False)
+                self.matrix = torch.sparse_csr_tensor(
+                    self.row_start, self.column_index, values.detach(), (m, n), check_invariants=False
+                )
 
     @cached_property
     def row_index(self) -> Tensor:
@@ -66,7 +75,7 @@ class CSR(LinearOperator):
         dtype = dtype or (torch.complex128 if is_complex else torch.float64)
         if is_complex and not dtype.is_complex:
             raise ValueError(f"CSR.from_scipy: expected a complex dtype for a complex matrix, found {dtype}")
-        index = [torch.as_tensor(np.asarray(part, dtype=np.int64), device=device) for part in (csr.indptr, csr.indices)]
+        index = [torch.as_tensor(part, device=device) for part in (csr.indptr, csr.indices)]
         return cls(index[0], index[1], torch.as_tensor(csr.data).to(dtype=dtype, device=device), csr.shape)
 
     def to_scipy(self) -> Any:
@@ -100,18 +109,32 @@ class CSR(LinearOperator):
         if self._entrywise:
             return self.columns(x.unsqueeze(-1)).squeeze(-1)
         vectors = x.reshape(-1, self.in_shape[0])
-        return self.columns(vectors.mT).mT.reshape(*x.shape[:-1], *self.out_shape)
+        if self._one_by_one(vectors, len(vectors)):
+            products = [self.matrix @ vector for vector in vectors]
+            images = torch.stack(products) if len(products) > 1 else products[0]
+        else:
+            images = (self.matrix @ vectors.mT).mT
+        return images.reshape(*x.shape[:-1], *self.out_shape)
 
     def columns(self, x: Inexact[Tensor, "*batch n k"]) -> Inexact[Tensor, "*batch_out m k"]:
-        """A applied to every column of `x`: one sparse product for the whole batch."""
+        """A applied to every column of `x`, for the whole batch together."""
         if self._entrywise:
-            products = self.values.unsqueeze(-1) * x.index_select(-2, self.column_index)
+            # Of 64 bits: sums at indices of 32, which its gradient takes, are many times slower.
+            products = self.values.unsqueeze(-1) * x.index_select(-2, self.column_index.long())
             return _row_sums(products, self.row_index, self.shape[0])
+        if self._one_by_one(x, x.numel() // max(1, self.in_shape[0])):
+            return self.apply(x.mT).mT
         if x.ndim == 2:
             return self.matrix @ x
         side_by_side = x.movedim(-2, 0)  # shape: (n, *batch, k)
         product = self.matrix @ side_by_side.reshape(len(side_by_side), -1)
         return product.reshape(self.out_shape[0], *side_by_side.shape[1:]).movedim(0, -2)
+
+    def _one_by_one(self, x: Tensor, count: int) -> bool:
+        """Whether to multiply the `count` vectors in x one by one; a single one always is."""
+        if x.requires_grad and torch.is_grad_enabled():
+            return False  # torch transposes the matrix for the gradient of every product
+        return count == 1 or (count > 1 and self.device.type == "cpu" and self.in_shape[0] >= ONE_BY_ONE)
 
     @property
     def _entrywise(self) -> bool:

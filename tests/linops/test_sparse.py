@@ -4,7 +4,7 @@ import scipy.sparse
 import torch
 
 from opnet.linops.dense import Dense
-from opnet.linops.sparse import CSR
+from opnet.linops.sparse import CSR, ONE_BY_ONE
 
 
 def test_scipy_round_trip_keeps_the_matrix():
@@ -59,6 +59,28 @@ def test_one_pattern_with_a_batch_of_values_is_a_batch_of_matrices():
         A.to_scipy()
 
 
+def test_one_by_one_vectors_have_the_images_they_have_together():
+    n = ONE_BY_ONE
+    matrix = scipy.sparse.random(n - 3, n, density=2 / n, random_state=1, format="csr")
+    A = CSR.from_scipy(matrix)
+    x = torch.randn(2, 3, n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = torch.from_numpy(x.numpy() @ matrix.T)
+    torch.testing.assert_close(A @ x, expected)
+    torch.testing.assert_close(A @ x.requires_grad_(), expected)  # together
+    x = x.detach()
+    torch.testing.assert_close(A @ x[0, 0], expected[0, 0])
+    torch.testing.assert_close(A.columns(x.mT), expected.mT)
+    assert (A @ x[:, :0]).shape == (2, 0, n - 3)
+
+
+@pytest.mark.parametrize("index", [torch.int32, torch.int64])
+def test_indices_of_either_integer_type_are_kept_short(index):
+    A = CSR(torch.tensor([0, 2, 3], dtype=index), torch.tensor([0, 1, 1], dtype=index), torch.ones(3), (2, 2))
+    assert A.row_start.dtype == A.column_index.dtype == A.T.column_index.dtype == torch.int32
+    assert (A @ torch.tensor([1.0, 2.0])).tolist() == [3.0, 2.0]
+    assert (A.T @ torch.tensor([1.0, 2.0])).tolist() == [1.0, 3.0]
+
+
 def test_gradients_of_values_take_no_dense_matrix():
     """A matrix of 10^10 entries would not fit."""
     n = 100_000
@@ -72,5 +94,5 @@ def test_moved_it_keeps_its_pattern():
     A = CSR.from_scipy(scipy.sparse.random(5, 4, density=0.5, random_state=1))
     moved = A.to(dtype=torch.complex64)
     assert moved.dtype == torch.complex64
-    assert moved.column_index.dtype == torch.int64
+    assert moved.column_index.dtype == torch.int32
     torch.testing.assert_close(moved.to_dense(), A.to_dense().to(torch.complex64))
