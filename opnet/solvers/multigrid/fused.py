@@ -144,7 +144,7 @@ class FusedElement:
         loops = kernels()
         assert loops is not None
         self._loops = loops
-        self._weights = tuple(np.float32(w) for w in steps(method) or ())
+        weights = tuple(np.float32(w) for w in steps(method) or ())
         ny, nx = half[0, 0].shape
         pitch = _pitch(nx, loops.MARGIN)
         self.shape, self.size = (ny, nx), (ny + 3) * pitch
@@ -162,7 +162,9 @@ class FusedElement:
         self._single = arrays.zeros(total, np.float32)
         self._buffer = arrays.zeros(loops.RING * pitch, np.float32)
         finalize(self, arrays.give_back, self.matrix, self.scale, self._single, self._buffer)
-        self._inverse = self._build()
+        bits = self._buffer.view(np.uint32), self._buffer.view(np.uint64)
+        # What a cycle works with: the first arguments of the loops.
+        self._own = (self._single, self._table, self._build(), *weights, self._buffer, *bits)
 
     def _build(self) -> np.ndarray:
         """The levels below, from coarse matrices that are not kept; the inverse of the last."""
@@ -191,15 +193,17 @@ class FusedElement:
         inverse = dense_inverse(last) / (scale[:, None] * scale)
         return inverse.to(torch.float32).numpy().ravel()
 
+    def cycle(self) -> None:
+        """One cycle for whatever right-hand side lies there; for timing."""
+        self._loops.cycle(*self._own)
+
     def apply(self, r: np.ndarray, z: np.ndarray) -> None:
         """z = M r, both (ny * nx,)."""
         loops, (ny, nx, pitch) = self._loops, self._table[0, :3].tolist()
         padded = arrays.zeros(self.size)
         loops.pad(r, padded, ny, nx, pitch)
         norm = np.linalg.norm(r)
-        loops.precondition(
-            self._single, self._table, self._inverse, *self._weights, self._buffer, self.scale, padded, norm
-        )
+        loops.precondition(*self._own, self.scale, padded, norm)
         loops.correction(self._single, self._table, self.scale, norm, z)
         arrays.give_back(padded)
 
@@ -213,18 +217,7 @@ class FusedElement:
         loops.pad(r, fields[1], ny, nx, pitch)
         history = np.zeros(limit + 1)
         taken, end = loops.conjugate_gradients(
-            self._single,
-            self._table,
-            self._inverse,
-            *self._weights,
-            self._buffer,
-            self.matrix,
-            self.planes,
-            self.scale,
-            *fields,
-            target,
-            limit,
-            history,
+            *self._own, self.matrix, self.planes, self.scale, *fields, target, limit, history
         )
         loops.unpad(fields[0], x, ny, nx, pitch)
         arrays.give_back(*fields)

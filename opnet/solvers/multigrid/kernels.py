@@ -290,10 +290,9 @@ def coarsest(F, T, level, inverse):
 
 
 @compiled
-def cycle(F, T, inverse, w1, w2, buffer):
+def cycle(F, T, inverse, w1, w2, buffer, singles, pairs):
     """One V-cycle for the right-hand side of level 0; <b, z>."""
     levels = T.shape[0] - 1
-    singles, pairs = buffer.view(np.uint32), buffer.view(np.uint64)
     for level in range(levels):
         down(F, T, level, w1, w2, buffer)
     coarsest(F, T, levels, inverse)
@@ -341,12 +340,12 @@ def add_scaled(y, x, start, n, factor):
 
 
 @compiled
-def precondition(F, T, inverse, w1, w2, buffer, s, r, norm):
+def precondition(F, T, inverse, w1, w2, buffer, singles, pairs, s, r, norm):
     """A cycle for r, scaled to norm 1: z stays in F and is to be multiplied by `norm` s; <r, z>."""
     b, factor = U(T[0, 6]), 1 / norm if norm > 0 else 0.0
     for j in range(U(len(r))):
         F[b + j] = factor * s[j] * r[j]
-    return norm * norm * cycle(F, T, inverse, w1, w2, buffer)
+    return norm * norm * cycle(F, T, inverse, w1, w2, buffer, singles, pairs)
 
 
 @compiled
@@ -359,7 +358,9 @@ def correction(F, T, s, norm, out):
 
 
 @compiled
-def conjugate_gradients(F, T, inverse, w1, w2, buffer, S, planes, s, x, r, p, q, target, limit, history):
+def conjugate_gradients(
+    F, T, inverse, w1, w2, buffer, singles, pairs, S, planes, s, x, r, p, q, target, limit, history
+):
     """Conjugate gradients from r = b - A x on the padded fields x, r, p, q, preconditioned by the cycle.
 
     Residual norms go to `history`. Returns the iterations taken and how it ended: 0 at the target, 1 at the limit, 2
@@ -378,7 +379,7 @@ def conjugate_gradients(F, T, inverse, w1, w2, buffer, S, planes, s, x, r, p, q,
             break
         if iteration == limit:
             break
-        rz = precondition(F, T, inverse, w1, w2, buffer, s, r, norm)
+        rz = precondition(F, T, inverse, w1, w2, buffer, singles, pairs, s, r, norm)
         beta, curvature = (rz / previous if iteration > 0 else 0.0), 0.0
         for i in range(ny + 1):
             if i < ny:

@@ -131,7 +131,7 @@ def galerkin(S, planes, ny, pitch, P, C, n_rows, n_columns, coarse_pitch):
     v, n = np.zeros(20 * n_columns), n_columns
     for Y in range(n_rows):
         at = row(Y, coarse_pitch)
-        v[:] = 0
+        clear(v, 0, len(v))
         for r in range(4):
             fine = row(2 * Y + r, pitch) - 1
             for c in range(0 if r >= 2 else 1, 5):
