@@ -153,26 +153,28 @@ class FusedElement:
         for plane, q in enumerate(OFFSETS):
             if q in half:
                 loops.pad(_flat(half[q]), self.matrix[plane * self.size :], ny, nx, pitch)
-        self.scale = arrays.zeros(self.size)
-        self.scale[:] = 1
-        exact = setup.scaling(self.matrix, self.planes, ny, nx, pitch, self.scale)
+        scale = arrays.zeros(self.size)
+        scale[:] = 1
+        exact = setup.scaling(self.matrix, self.planes, ny, nx, pitch, scale)
         if not exact and self.planes == 3:  # the diagonal less 1 comes with the planes of the corners
             self.matrix, self.planes = np.concatenate([self.matrix, np.zeros(2 * self.size)]), 5
         self._table, total = _table(self.shape, method.coarsest, self.planes, loops)
         self._single = arrays.zeros(total, np.float32)
         self._buffer = arrays.zeros(loops.RING * pitch, np.float32)
+        self.scale = arrays.zeros(self.size, np.float32)
+        self.scale[:] = scale
         finalize(self, arrays.give_back, self.matrix, self.scale, self._single, self._buffer)
         bits = self._buffer.view(np.uint32), self._buffer.view(np.uint64)
         # What a cycle works with: the first arguments of the loops.
-        self._own = (self._single, self._table, self._build(), *weights, self._buffer, *bits)
+        self._own = (self._single, self._table, self._build(scale), *weights, self._buffer, *bits)
 
-    def _build(self) -> np.ndarray:
-        """The levels below, from coarse matrices that are not kept; the inverse of the last."""
+    def _build(self, s: np.ndarray) -> np.ndarray:
+        """The levels below, from coarse matrices that are not kept; the inverse of the last. s: the finest scale."""
         from opnet.solvers.multigrid import setup_kernels as setup
 
         loops, single = self._loops, self._single
-        S, planes, s = self.matrix, self.planes, self.scale
-        levels, used = self._table.tolist(), []
+        S, planes = self.matrix, self.planes
+        levels, used = self._table.tolist(), [s]
         for fine, coarse in pairwise(levels):
             ny, nx, pitch = fine[:3]
             size = (coarse[loops.NY] + 3) * coarse[loops.PITCH]
