@@ -54,7 +54,7 @@ class Implicit(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, system: System, value: Tensor, b: Tensor, *tensors: Tensor) -> Tensor:
         x = value.clone()
-        context.system, context.shape = system, b.shape
+        context.system = system
         context.save_for_backward(x, *tensors)
         return x
 
@@ -74,7 +74,7 @@ class Implicit(torch.autograd.Function):
             if differentiable:
                 y = Implicit.apply(adjoint, y, g, *A.adjoint().tensors)
             gradients = _pull_back(A.apply(_at_rest(x, y, A)), own, wanted, -y, differentiable)
-        return None, None, y.sum_to_size(context.shape), *gradients
+        return None, None, y, *gradients  # summed over the dimensions that b was broadcast to, by autograd
 
 
 def _pull_back(
