@@ -13,15 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from opnet.core.expect import expect
+from opnet.core.expect import expect, integer
 from opnet.core.registry import register
 from opnet.linops.base import LinearOperator
+from opnet.linops.dense import Dense
 from opnet.linops.sparse import CSR
 from opnet.solvers.linear.base import LinearSolver, SolverState
 from opnet.solvers.linear.precision import in_precision
-from opnet.solvers.linear.relaxation import Chebyshev, Jacobi, RelaxationState
+from opnet.solvers.linear.relaxation import Chebyshev, Jacobi
+from opnet.solvers.multigrid.cycle import VISITS, Cycle
+from opnet.solvers.multigrid.hierarchy import Hierarchy, Level, dense_inverse
 
-CYCLES = {"V": 1, "W": 2}
 LARGEST_DENSE = 2048  # unknowns of a coarsest level that PyAMG cannot coarsen further
 INTERPOLATIONS = ("classical", "direct")
 
@@ -141,12 +143,12 @@ class AlgebraicMultigrid(LinearSolver):
 
     Args:
         coarsening: how: `RugeStuben()` or `SmoothedAggregation()`.
-        cycle: "V" or "W".
+        cycle: "V", "W" or "F", the last of which is not symmetric.
         pre, post: smoother applications before and after the coarse correction; equal ones keep a cycle of a symmetric
             operator symmetric, as conjugate gradients need.
         smoother: a relaxation method as a value. `Jacobi` needs weight < 2 / lambda_max(D^-1 A) on every level, which
             aggregation may break; `Chebyshev()` estimates it.
-        coarsest: stop coarsening at this many unknowns, solved by a dense pseudo-inverse.
+        coarsest: stop coarsening at this many unknowns, solved densely.
         dtype: precision of the cycle; by default that of float32 (complex64), which halves its memory traffic. The
             residuals are the Krylov method's or the solver's own, in the operator's precision, and so is the result.
 
@@ -174,11 +176,11 @@ class AlgebraicMultigrid(LinearSolver):
             AlgebraicCoarsening,
             "RugeStuben() or SmoothedAggregation()",
         )
-        if self.cycle not in CYCLES:
-            raise ValueError(f"AlgebraicMultigrid.cycle: expected one of {', '.join(CYCLES)}, found {self.cycle!r}")
-        if not (self.pre >= 1 and self.post >= 1):
+        if self.cycle not in VISITS:
+            raise ValueError(f"AlgebraicMultigrid.cycle: expected one of {', '.join(VISITS)}, found {self.cycle!r}")
+        if integer("AlgebraicMultigrid.pre", self.pre) < 1 or integer("AlgebraicMultigrid.post", self.post) < 1:
             raise ValueError(f"AlgebraicMultigrid: expected pre >= 1 and post >= 1, found {self.pre} and {self.post}")
-        if not 1 <= self.coarsest <= LARGEST_DENSE:
+        if not 1 <= integer("AlgebraicMultigrid.coarsest", self.coarsest) <= LARGEST_DENSE:
             raise ValueError(
                 f"AlgebraicMultigrid.coarsest: expected 1 ... {LARGEST_DENSE} unknowns, found {self.coarsest}"
             )
@@ -201,82 +203,62 @@ class AlgebraicMultigrid(LinearSolver):
                 f"AlgebraicMultigrid: expected coarsening down to {LARGEST_DENSE} unknowns, found that it stopped at "
                 f"{n} of {matrix.shape[0]}: a smaller threshold connects more of them"
             )
-        inverse = torch.linalg.pinv(torch.as_tensor(found[-1].A.toarray()), rtol=1e-12, hermitian=hermitian)
         dtype = self.dtype or (torch.complex64 if operator.dtype.is_complex else torch.float32)
-        device = operator.device
 
         def kept(part: Any) -> CSR:
-            return CSR.from_scipy(part, dtype, device)
+            return CSR.from_scipy(part, dtype, operator.device)
 
         levels = []
         for level in found[:-1]:
             A = kept(level.A)
-            levels.append(Level(A, kept(level.P), kept(level.R), self.smoother.setup(A)))
-        return AlgebraicMultigridState(self, operator, levels, inverse.to(device, dtype), hermitian)
+            diagonal = torch.as_tensor(level.A.diagonal()).to(operator.device, dtype)
+            levels.append(Level(A, self.smoother.setup(A, diagonal), Matrices(kept(level.P), kept(level.R))))
+        last = torch.as_tensor(found[-1].A.toarray())
+        inverse = dense_inverse(Dense((last + last.mH) / 2 if hermitian else last)).to(operator.device, dtype)
+        return AlgebraicMultigridState(self, operator, Hierarchy(levels, inverse, (n,)), hermitian)
 
 
 @dataclass(frozen=True)
-class Level:
-    """A_l with its smoother, prolongation P_l from the next coarser level and restriction R_l to it."""
+class Matrices:
+    """Prolongation P from the next coarser level and restriction R to it."""
 
-    A: LinearOperator
     P: LinearOperator
     R: LinearOperator
-    smoother: RelaxationState
 
-    def adjoint(self) -> Level:
-        return Level(self.A.adjoint(), self.R.adjoint(), self.P.adjoint(), self.smoother.adjoint())
+    def prolong(self, u: Tensor) -> Tensor:
+        return self.P.apply(u)
+
+    def restrict(self, r: Tensor) -> Tensor:
+        return self.R.apply(r)
+
+    def adjoint(self) -> Matrices:
+        return Matrices(self.R.adjoint(), self.P.adjoint())
 
 
 class AlgebraicMultigridState(SolverState):
-    """The hierarchy: `levels` from fine to coarse but for the coarsest, whose inverse is a matrix."""
+    """The hierarchy of one operator."""
 
     def __init__(
-        self,
-        method: AlgebraicMultigrid,
-        operator: LinearOperator,
-        levels: list[Level],
-        inverse: Tensor,
-        hermitian: bool,
+        self, method: AlgebraicMultigrid, operator: LinearOperator, hierarchy: Hierarchy, hermitian: bool
     ) -> None:
-        self.method, self.operator, self.levels, self.inverse = method, operator, levels, inverse
-        self.hermitian = hermitian
-        self.symmetric = hermitian and method.pre == method.post
+        self.method, self.operator, self.hierarchy, self.hermitian = method, operator, hierarchy, hermitian
+        self.cycle = Cycle(hierarchy, method.cycle, method.pre, method.post)
+        self.symmetric = hermitian and self.cycle.symmetric
 
     def apply(self, r: Tensor) -> Tensor:
         """One cycle from zero, on all right-hand sides together."""
-        if r.dtype != self.inverse.dtype:
-            return in_precision(self._cycle, r, self.inverse.dtype, self.operator)
-        return self._cycle(r)
+        dtype = self.hierarchy.inverse.dtype
+        return self._cycle(r) if r.dtype == dtype else in_precision(self._cycle, r, dtype, self.operator)
+
+    def _cycle(self, r: Tensor) -> Tensor:
+        return self.cycle.apply(r.reshape(-1, self.operator.shape[0])).reshape(r.shape)
 
     def adjoint(self) -> AlgebraicMultigridState:
         """The hierarchy of the adjoint operators, with P and R changing places; nothing is built anew."""
         if self.operator.hermitian:
             return self
-        levels, inverse = self.levels, self.inverse
-        if not self.hermitian:
-            levels, inverse = [level.adjoint() for level in levels], inverse.mH
-        return AlgebraicMultigridState(self.method, self.operator.adjoint(), levels, inverse, self.hermitian)
-
-    def _cycle(self, r: Tensor) -> Tensor:
-        return self._visit(0, r.reshape(-1, self.operator.shape[0])).reshape(r.shape)
-
-    def _visit(self, depth: int, b: Tensor) -> Tensor:
-        if depth == len(self.levels):
-            return b @ self.inverse.mT
-        level, method = self.levels[depth], self.method
-        x = level.smoother.apply(b)
-        for _ in range(method.pre - 1):
-            x = level.smoother.improve(x, b)
-        coarse = level.R.apply(b - level.A.apply(x))
-        e = self._visit(depth + 1, coarse)
-        if depth + 1 < len(self.levels):  # the coarsest is solved at once
-            for _ in range(CYCLES[method.cycle] - 1):
-                e += self._visit(depth + 1, coarse - self.levels[depth + 1].A.apply(e))
-        x += level.P.apply(e)
-        for _ in range(method.post):
-            x = level.smoother.improve(x, b)
-        return x
+        hierarchy = self.hierarchy if self.hermitian else self.hierarchy.adjoint()
+        return AlgebraicMultigridState(self.method, self.operator.adjoint(), hierarchy, self.hermitian)
 
 
 def _pyamg() -> ModuleType:
@@ -327,5 +309,10 @@ def _matrix(operator: LinearOperator) -> Any:
 
 
 def _is_hermitian(matrix: Any) -> bool:
-    difference = abs(matrix - matrix.conj().T)
-    return difference.nnz == 0 or bool(difference.max() <= 8 * np.finfo(np.float64).eps * abs(matrix).max())
+    """Whether A^H = A to rounding, for a matrix with sorted indices."""
+    adjoint = matrix.T.tocsr().conj(copy=False)
+    parts = ("indptr", "indices", "data")
+    if all(np.array_equal(getattr(matrix, part), getattr(adjoint, part)) for part in parts):
+        return True  # without the work of a difference
+    rounding = 8 * np.finfo(np.float64).eps * abs(matrix).max()
+    return bool(abs(matrix - adjoint).max() <= rounding)

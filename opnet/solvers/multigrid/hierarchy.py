@@ -32,6 +32,17 @@ class Smoother(Protocol):
     def adjoint(self) -> Smoother: ...
 
 
+@runtime_checkable
+class Transfers(Protocol):
+    """What a cycle asks of the way between a level and the next coarser one."""
+
+    def prolong(self, u: Tensor) -> Tensor: ...
+
+    def restrict(self, r: Tensor) -> Tensor: ...
+
+    def adjoint(self) -> Transfers: ...
+
+
 @dataclass(frozen=True)
 class Level:
     """One level but the coarsest.
@@ -44,7 +55,7 @@ class Level:
 
     operator: LinearOperator
     smoother: Smoother
-    transfer: Interpolation | Transfer
+    transfer: Transfers
 
     def prolong(self, u: Tensor) -> Tensor:
         """From the next coarser level to this one."""
@@ -62,15 +73,24 @@ class Hierarchy:
     Attributes:
         levels: all but the coarsest.
         inverse: of the coarsest operator, a matrix on its unknowns; (*batch, n, n).
+        shape: of the coarsest unknowns, n in all.
     """
 
     levels: list[Level]
     inverse: Tensor
+    shape: tuple[int, ...]
 
-    def conj(self) -> Hierarchy:
-        """That of the complex conjugate operator."""
-        levels = [Level(at.operator.conj(), at.smoother.adjoint(), at.transfer.conj()) for at in self.levels]
-        return Hierarchy(levels, self.inverse.conj())
+    def solve_coarsest(self, b: Tensor) -> Tensor:
+        """The coarsest operator's inverse applied.  # shape: (*batch, *shape) -> the same"""
+        flat = b.flatten(b.ndim - len(self.shape))
+        if self.inverse.ndim == 2:
+            return (flat @ self.inverse.mT).reshape(b.shape)
+        return (self.inverse @ flat.unsqueeze(-1)).reshape(b.shape)
+
+    def adjoint(self) -> Hierarchy:
+        """That of the adjoint operator."""
+        levels = [Level(at.operator.adjoint(), at.smoother.adjoint(), at.transfer.adjoint()) for at in self.levels]
+        return Hierarchy(levels, self.inverse.mH, self.shape)
 
 
 @runtime_checkable
@@ -93,7 +113,7 @@ def galerkin_hierarchy(
         A = A.to(dtype=dtype)
         levels.append(Level(A, smoother.setup(A, diagonal), P))
         A = coarse
-    return Hierarchy(levels, dense_inverse(A).to(dtype))
+    return Hierarchy(levels, dense_inverse(A).to(dtype), A.in_shape)
 
 
 def rediscretised_hierarchy(
@@ -110,7 +130,7 @@ def rediscretised_hierarchy(
         transfer, single = Transfer(A, dtype), A.to(dtype=dtype)
         levels.append(Level(single, smoother.setup(single), transfer))
         A = coarsen(A, grid)
-    return Hierarchy(levels, dense_inverse(A).to(dtype))
+    return Hierarchy(levels, dense_inverse(A).to(dtype), A.in_shape)
 
 
 def smoothing_diagonal(A: Stencil) -> Tensor:
@@ -135,13 +155,14 @@ def dense_inverse(A: LinearOperator) -> Tensor:
     scale = torch.rsqrt(torch.where(size == 0, torch.ones_like(size), size))
     scaled = scale[..., :, None] * matrix * scale[..., None, :]
     inverse, eps = None, torch.finfo(A.dtype).eps
-    if A.hermitian:
+    hermitian = A.hermitian or torch.equal(matrix, matrix.mH)
+    if hermitian:
         factor, failed = torch.linalg.cholesky_ex(scaled)
         pivots = factor.diagonal(dim1=-2, dim2=-1).abs()
         well = (failed == 0) & (pivots.amin(-1) > 4 * eps**0.5)  # rounding leaves less of a kernel
         if bool(well.all()):
             inverse = torch.cholesky_inverse(factor)
     if inverse is None:
-        inverse = torch.linalg.pinv(scaled, hermitian=A.hermitian, rtol=8 * eps * scaled.shape[-1])
+        inverse = torch.linalg.pinv(scaled, hermitian=hermitian, rtol=8 * eps * scaled.shape[-1])
     inverse = scale[..., :, None] * inverse * scale[..., None, :]
     return torch.where(finite, inverse, torch.full_like(inverse, torch.nan))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, combinations, product
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,6 +60,10 @@ class Interpolation:
         other.axes, other.fine_shape, other.coarse_shape = self.axes, self.fine_shape, self.coarse_shape
         other.weights = weights
         return other
+
+    def adjoint(self) -> Interpolation:
+        """That of A^H, where A^T = A."""
+        return self.conj()
 
     def prolong(self, u: Tensor) -> Tensor:
         """P u.  # shape: (*batch, *coarse) -> (*batch, *fine)"""
@@ -191,7 +196,7 @@ def _collapsed(
     coefficients: dict[Offset, Tensor], m: tuple[int, ...], axes: list[Coarsening | None]
 ) -> dict[Offset, Tensor]:
     """The stencil summed over the axes off m, at the nodes that lie between coarse ones along m and on them else."""
-    index: list[slice] = []
+    index: list[Any] = [...]
     for axis, thinned in enumerate(axes):
         if thinned is None:
             index.append(slice(None))
@@ -199,7 +204,7 @@ def _collapsed(
             index.append(slice(1 - thinned.first if axis in m else thinned.first, None, 2))
     total: dict[Offset, Tensor] = {}
     for q, c in coefficients.items():
-        along, c = tuple(q[axis] for axis in m), c[(..., *index)]
+        along, c = tuple(q[axis] for axis in m), c[tuple(index)]
         total[along] = total[along] + c if along in total else c
     return total
 

@@ -11,12 +11,13 @@ from opnet.core.expect import expect, integer
 from opnet.core.registry import register
 from opnet.linops.base import LinearOperator
 from opnet.solvers.linear.base import LinearSolver, Monitor, SolverState, norms, spread
+from opnet.solvers.linear.precision import in_precision
 from opnet.solvers.linear.relaxation import Chebyshev, Jacobi
+from opnet.solvers.multigrid.cycle import VISITS, Cycle
 from opnet.solvers.multigrid.fused import FusedMultigrid, fits
 from opnet.solvers.multigrid.hierarchy import Hierarchy, galerkin_hierarchy, rediscretised_hierarchy
 from opnet.solvers.multigrid.smoothers import GaussSeidel, Lines, as_stencil
 
-VISITS = {"V": ("V",), "W": ("W", "W"), "F": ("F", "V")}  # to the next coarser level, by the kind of cycle
 COARSE = {"galerkin": galerkin_hierarchy, "rediscretised": rediscretised_hierarchy}
 LARGEST_DENSE = 1024  # unknowns of a coarsest grid
 PRECISIONS = (None, torch.float32, torch.float64)
@@ -49,8 +50,8 @@ class Multigrid(LinearSolver):
         coarsest: stop coarsening at this many unknowns, solved densely.
         full: begin a solve without x0 by full multigrid: the coarsest problem's solution, interpolated and improved by
             one cycle on every level (A. Brandt 1977, section 4).
-        dtype: precision of the cycle, torch.float32 (by default: it halves the memory traffic) or torch.float64; that of
-            the parts for a complex operator. The residuals are the Krylov method's or the solver's own, in the
+        dtype: precision of the cycle, torch.float32 (by default: it halves the memory traffic) or torch.float64; that
+            of the parts for a complex operator. The residuals are the Krylov method's or the solver's own, in the
             operator's precision, and so is the result. float32 bears condition numbers of D^-1 A up to about 1e6;
             beyond, such as at coefficients 1e4 times larger along an axis without Dirichlet sides, float64 is needed.
 
@@ -120,6 +121,11 @@ class MultigridState(SolverState):
             _ = self.hierarchy
 
     @property
+    def cycle(self) -> Cycle:
+        """The cycle over the levels."""
+        return Cycle(self.hierarchy, self.method.cycle, self.method.pre, self.method.post)
+
+    @property
     def hierarchy(self) -> Hierarchy:
         """The levels, built when first asked for: the compiled loops have their own."""
         if self._hierarchy is None:
@@ -134,17 +140,15 @@ class MultigridState(SolverState):
             return self
         if not A.symmetric:
             return MultigridState(self.method, A.adjoint())
-        return MultigridState(self.method, A.adjoint(), self.hierarchy.conj())
+        return MultigridState(self.method, A.adjoint(), self.hierarchy.adjoint())
 
     def apply(self, r: Tensor) -> Tensor:
         """One cycle from zero."""
         if self._fused is not None and r.dtype == torch.float64:
             return self._fused.apply(r)
         if r.dtype == self.dtype:
-            return self._cycle(0, r, self.method.cycle)
-        size = norms(r, self.operator)  # so that small residuals do not underflow in the lower precision
-        size = spread(torch.where(size > 0, size, torch.ones_like(size)), self.operator)
-        return self._cycle(0, (r / size).to(self.dtype), self.method.cycle).to(r.dtype) * size
+            return self.cycle.apply(r)
+        return in_precision(self.cycle.apply, r, self.dtype, self.operator)
 
     def iterate(self, b: Tensor, x: Tensor, target: Tensor, max_iterations: int) -> tuple[Tensor, Monitor]:
         if self.method.full and not bool(x.any()):
@@ -163,34 +167,9 @@ class MultigridState(SolverState):
         sides = [(b / size).to(self.dtype)]
         for level in self.hierarchy.levels:
             sides.append(level.restrict(sides[-1]))
-        x = self._solve_coarsest(sides.pop())
+        x = self.hierarchy.solve_coarsest(sides.pop())
         for i in reversed(range(len(sides))):
             level = self.hierarchy.levels[i]
             x = level.prolong(x)
-            x += self._cycle(i, sides[i] - level.operator.apply(x), self.method.cycle)
+            x += self.cycle.apply(sides[i] - level.operator.apply(x), i)
         return x.to(b.dtype) * size
-
-    def _cycle(self, i: int, b: Tensor, kind: str) -> Tensor:
-        if i == len(self.hierarchy.levels):
-            return self._solve_coarsest(b)
-        level, method = self.hierarchy.levels[i], self.method
-        x = level.smoother.begin(b)
-        for _ in range(method.pre - 1):
-            x = level.smoother.improve(x, b)
-        x += level.prolong(self._visit(i + 1, level.restrict(b - level.operator.apply(x)), kind))
-        for _ in range(method.post):
-            x = level.smoother.improve_backwards(x, b)
-        return x
-
-    def _visit(self, i: int, b: Tensor, kind: str) -> Tensor:
-        """The coarse correction: exact on the coarsest level, else as many cycles as the kind has."""
-        first, *others = VISITS[kind]
-        x = self._cycle(i, b, first)
-        if i < len(self.hierarchy.levels):
-            for other in others:
-                x += self._cycle(i, b - self.hierarchy.levels[i].operator.apply(x), other)
-        return x
-
-    def _solve_coarsest(self, b: Tensor) -> Tensor:
-        k = len(self.operator.in_shape)
-        return (self.hierarchy.inverse @ b.flatten(b.ndim - k).unsqueeze(-1)).reshape(b.shape)

@@ -49,6 +49,10 @@ class Transfer:
         other.weights = [(left.conj(), right.conj()) for left, right in self.weights]
         return other
 
+    def adjoint(self) -> Transfer:
+        """That of A^H, where A^T = A."""
+        return self.conj()
+
     def prolong(self, coarse: Tensor) -> Tensor:
         """P u, from the halved grid to the grid."""
         for axis, (to_left, to_right) in enumerate(self.weights):

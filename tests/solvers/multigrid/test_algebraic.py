@@ -12,6 +12,7 @@ from opnet.linops.dense import Dense
 from opnet.linops.diffusion import Diffusion
 from opnet.linops.sparse import CSR
 from opnet.solvers.linear.cg import CG
+from opnet.solvers.linear.flexible_cg import FlexibleCG
 from opnet.solvers.linear.gmres import GMRES
 from opnet.solvers.linear.relaxation import Jacobi
 from opnet.solvers.linear.solve import solve_linear
@@ -107,6 +108,8 @@ def test_w_cycles_and_more_smoothing_help():
 
     plain = iterations()
     assert iterations(cycle="W") < plain
+    F = FlexibleCG(preconditioner=AlgebraicMultigrid(cycle="F"))
+    assert iterations(cycle="W") <= int(solve_linear(A, random(64 * 64), F).iterations) < plain
     assert iterations(pre=2, post=2) < plain
     assert iterations(smoother=Jacobi(0.6, sweeps=2)) <= 2 * plain
 
@@ -161,7 +164,11 @@ def test_states_are_symmetric_positive_definite_where_they_say_so():
         M = state.apply(torch.eye(120, dtype=torch.float64))
         torch.testing.assert_close(M, M.T, rtol=0, atol=1e-13)
         assert float(torch.linalg.eigvalsh(M).min()) > 0
-    assert not AlgebraicMultigrid(pre=2).setup(CSR.from_scipy(matrix)).symmetric
+    for method in (AlgebraicMultigrid(pre=2), AlgebraicMultigrid(cycle="F")):
+        assert not method.setup(CSR.from_scipy(matrix)).symmetric
+    off = scipy.sparse.csr_array(([1e-9], ([0], [1])), shape=matrix.shape)
+    assert not AlgebraicMultigrid().setup(CSR.from_scipy(matrix + off)).symmetric
+    assert AlgebraicMultigrid().setup(CSR.from_scipy(matrix + 1e-7 * off)).symmetric  # to rounding
     with pytest.raises(ValueError, match="symmetric"):
         CG(preconditioner=AlgebraicMultigrid(pre=2)).setup(CSR.from_scipy(matrix))
 
@@ -262,7 +269,7 @@ def test_operators_are_checked():
 
 
 def test_arguments_are_checked():
-    for wrong in ({"cycle": "F"}, {"pre": 0}, {"coarsest": 0}):
+    for wrong in ({"cycle": "X"}, {"pre": 0}, {"post": 0}, {"coarsest": 0}):
         with pytest.raises(ValueError, match="AlgebraicMultigrid"):
             AlgebraicMultigrid(**wrong)
     for wrong in ({"threshold": 1.0}, {"interpolation": "cubic"}):
