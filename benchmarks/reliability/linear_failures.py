@@ -213,10 +213,9 @@ def systems(dtype: torch.dtype) -> Iterator[System]:
     yield System("not symmetric, said to be", Stencil(convection(ones), [False, False], symmetric=True), b[0])
     skew: dict[tuple[int, ...], Tensor] = {(0, 1): ones, (0, -1): -ones, (1, 0): 2 * ones, (-1, 0): -2 * ones}
     yield System("breakdown: skew, without a diagonal", Stencil(skew, [False, False]), b[0])
-    exchange = {(0, 1): ones, (0, -1): ones}
-    yield System(
-        "breakdown: zero curvature", Stencil(exchange, [False, False], symmetric=True), spoilt(0 * ones, 1, 2, 3)
-    )
+    neighbours: dict[tuple[int, ...], Tensor] = {(0, 1): ones, (0, -1): ones}
+    exchange = Stencil(neighbours, [False, False], symmetric=True)
+    yield System("breakdown: zero curvature", exchange, spoilt(0 * ones, 1, 2, 3))
     yield System("zero A", scaled(S, 0.0), b[0])
 
     closed = Diffusion(a, CLOSED)
