@@ -1,7 +1,7 @@
 """Smoothers whose updates come in an order: coloured Gauss-Seidel by nodes, and by lines.
 
-As a smoother `begin` and `improve` run the sweeps in their order and `improve_backwards` in the reverse, so that a cycle
-that ends as it began is symmetric; as a preconditioner of its own, `apply` runs one after the other.
+As a smoother `begin` and `improve` run the sweeps in their order and `improve_backwards` in the reverse, so that a
+cycle that ends as it began is symmetric; as a preconditioner of its own, `apply` runs one after the other.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -144,10 +145,10 @@ class GaussSeidelState(SweepState):
 
     def correct(self, which: int, x: Tensor, r: Tensor) -> None:
         for parity in self.colours[which]:
-            nodes = (..., *(slice(p, None, 2) for p in parity))
+            nodes: Any = (..., *(slice(p, None, 2) for p in parity))
             x[nodes].addcmul_(self.inverse_diagonal[nodes], r[nodes])
 
-    def adjoint(self) -> SolverState:
+    def adjoint(self) -> GaussSeidelState:
         if self.symmetric:
             return self
         A = self.operator.adjoint()
@@ -158,27 +159,27 @@ class LinesState(SweepState):
     def __init__(self, operator: LinearOperator, sweeps: int, A: Stencil, axes: Sequence[int]) -> None:
         super().__init__(operator, sweeps, A)
         self.axes, d = axes, len(A.in_shape)
-        self.parts: list[tuple[int, tuple[slice, ...], Tridiagonal]] = []
+        self.parts: list[tuple[Any, Tridiagonal]] = []
         for axis in axes:
             along = [tuple(int(i == axis) * step for i in range(d)) for step in (-1, 0, 1)]
             zero = torch.zeros_like(A.coefficients[along[1]])
-            bands = [A.coefficients.get(q, zero) for q in along]
-            bands[1] = bands[1] * (1 + HELD * torch.finfo(A.dtype).eps)
+            lower, diagonal, upper = (A.coefficients.get(q, zero) for q in along)
+            diagonal = diagonal * (1 + HELD * torch.finfo(A.dtype).eps)
             for parity in product((0, 1), repeat=d - 1):
                 others = iter(parity)
-                lines = tuple(slice(None) if i == axis else slice(next(others), None, 2) for i in range(d))
-                if all(n > 0 for n in zero[(..., *lines)].shape):
-                    factors = Tridiagonal(*(band[(..., *lines)] for band in bands), axis - d, A.periodic[axis])
-                    self.parts.append((axis, lines, factors))
+                lines: Any = (..., *(slice(None) if i == axis else slice(next(others), None, 2) for i in range(d)))
+                if zero[lines].numel():
+                    factors = Tridiagonal(lower[lines], diagonal[lines], upper[lines], axis - d, A.periodic[axis])
+                    self.parts.append((lines, factors))
 
     def corrections(self) -> Sequence[int]:
         return range(len(self.parts))
 
     def correct(self, which: int, x: Tensor, r: Tensor) -> None:
-        _, lines, factors = self.parts[which]
-        x[(..., *lines)] += factors.solve(r[(..., *lines)])
+        lines, factors = self.parts[which]
+        x[lines] += factors.solve(r[lines])
 
-    def adjoint(self) -> SolverState:
+    def adjoint(self) -> LinesState:
         if self.symmetric:
             return self
         A = self.operator.adjoint()
@@ -186,9 +187,11 @@ class LinesState(SweepState):
 
 
 def as_stencil(what: str, operator: LinearOperator) -> Stencil:
-    """The operator as a stencil; `ValueError` if it is not one."""
+    """The operator as a stencil; `ValueError` if it is not one, or has no diagonal."""
     if isinstance(operator, Diffusion):
         return operator.stencil()
+    if isinstance(operator, Stencil) and (0,) * len(operator.in_shape) not in operator.half:
+        raise ValueError(f"{what}: expected a Stencil with a diagonal, found one of the offsets {list(operator.half)}")
     if not isinstance(operator, Stencil):
         raise ValueError(f"{what}: expected a Diffusion or Stencil operator, found {type(operator).__name__}")
     return operator

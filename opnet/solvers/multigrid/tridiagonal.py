@@ -18,13 +18,13 @@ class Tridiagonal:
     periodic axis is a rank-one change of one that is not (Sherman and Morrison, *Ann. Math. Stat.* 21 (1950) 124-127).
 
     Args:
-        lower, diagonal, upper: l, d and u, of one shape; l at the first node and u at the last couple around the axis if
-            it is periodic, and are not looked at otherwise.
+        lower, diagonal, upper: l, d and u, of one shape; l at the first node and u at the last couple around the axis
+            if it is periodic, and are not looked at otherwise.
         dim: the axis, counted from the end: -1, -2, ...
 
     >>> one = torch.ones(4)
     >>> T = Tridiagonal(-one, 2 * one, -one, -1, periodic=False)
-    >>> T.solve(torch.tensor([0.0, 0.0, 0.0, 5.0]))
+    >>> T.solve(torch.tensor([0.0, 0.0, 0.0, 5.0])).round(decimals=4)
     tensor([1., 2., 3., 4.])
     """
 
