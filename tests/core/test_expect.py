@@ -69,6 +69,11 @@ MISTAKES = {
     "ArrayDataset(fields.long(), fields, grid)": r"inputs: expected a floating Tensor, found a torch.int64 Tensor",
     "ArrayDataset(fields, fields.numpy(), grid)": r"targets: expected a floating Tensor, found a float32 ndarray",
     "FitConfig(device='cuda')": r"FitConfig.device: expected a device of this machine, found 'cuda' without CUDA",
+    "fixed_point(torch.cos, b, Anderson)": r"method: expected a method such as .*, found the class Anderson",
+    "fixed_point(torch.cos, b, Anderson(), batch_dims=1.0)": r"batch_dims: expected an integer, found 1.0",
+    "Anderson(memory=2.5)": r"Anderson.memory: expected an integer, found 2.5",
+    "NewtonKrylov(linear='gmres')": r"NewtonKrylov.linear: expected a linear solver .*, found 'gmres'",
+    "AlgebraicMultigrid('ruge_stuben')": r"AlgebraicMultigrid.coarsening: expected RugeStuben\(\) or .*, found 'ruge_",
     "FitConfig(epochs=2.0)": r"FitConfig.epochs: expected an integer of at least 1, found 2.0",
 }
 
