@@ -83,7 +83,7 @@ class LinearOperator(ABC):
         return None
 
     def norm_bound(self) -> Tensor | None:
-        """A lower bound of ||A||_2 that is cheap and not far below it; None if none is known.  # shape: (*batch_shape)"""
+        """A lower bound of ||A||_2 that is cheap and not far below it; None if none is known.  # shape: batch_shape"""
         return None
 
     def diagonal(self) -> Tensor:

@@ -42,12 +42,13 @@ def kernels() -> ModuleType | None:
 
 def steps(method: Multigrid) -> tuple[float, float] | None:
     """The weights of the smoother's one or two steps; None for a smoother that has others."""
-    smoother, weights = method.smoother, ()
+    smoother = method.smoother
+    weights: tuple[float, ...] = ()
     if isinstance(smoother, Jacobi):
         weights = smoother.weights()
     elif isinstance(smoother, Chebyshev) and smoother.largest is not None:
         weights = smoother.weights(smoother.largest)
-    return (*weights, 0.0)[:2] if 1 <= len(weights) <= 2 else None
+    return (weights[0], sum(weights[1:])) if 1 <= len(weights) <= 2 else None
 
 
 def fits(method: Multigrid, A: Stencil) -> bool:
@@ -117,11 +118,11 @@ class FusedMultigrid:
             )
             status[index], iterations[index] = int(ENDS[end]), taken
             histories.append(torch.from_numpy(history[: taken + 1]))
-        longest = max((len(history) for history in histories), default=1)
-        norms = torch.zeros(longest, *batch, dtype=torch.float64)
-        for (_, index), history in zip(order, histories, strict=True):
-            norms[(slice(None), *index)] = torch.cat([history, history[-1:].expand(longest - len(history))])
-        return x, Monitor.from_history(norms, target, status, iterations)
+        longest = max((len(found) for found in histories), default=1)
+        norms = torch.zeros(*batch, longest, dtype=torch.float64)
+        for (_, index), found in zip(order, histories, strict=True):
+            norms[index] = torch.cat([found, found[-1:].expand(longest - len(found))])
+        return x, Monitor.from_history(norms.movedim(-1, 0), target, status, iterations)
 
     def _elements(self, batch: tuple[int, ...]) -> list[tuple[int, tuple[int, ...]]]:
         """Pairs of an operator's number and the index of a right-hand side, those of one operator together."""

@@ -36,8 +36,8 @@ U = np.uint64
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function in machine code, kept between processes. NaN and Inf keep their meaning; sums may be reordered."""
-    options = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
-    return njit(**options)(unwrap(function))  # an import hook that checks types may have wrapped it
+    jit = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"})
+    return jit(unwrap(function))  # an import hook that checks types may have wrapped it
 
 
 @compiled
