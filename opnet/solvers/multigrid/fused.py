@@ -19,7 +19,7 @@ from opnet.linops.stencil import Offset, Stencil
 from opnet.solvers.linear.monitor import Monitor
 from opnet.solvers.linear.relaxation import Chebyshev, Jacobi
 from opnet.solvers.multigrid import arrays
-from opnet.solvers.multigrid.coarsening import SHORTEST, coarsenings
+from opnet.solvers.multigrid.coarsening import SHORTEST
 from opnet.solvers.multigrid.hierarchy import dense_inverse
 
 if TYPE_CHECKING:
@@ -53,16 +53,14 @@ def steps(method: Multigrid) -> tuple[float, float] | None:
 
 def fits(method: Multigrid, A: Stencil) -> bool:
     """Whether the compiled loops are there and do what is asked: V(1, 1), single precision, two axes of a CPU."""
-    axes = coarsenings(A.in_shape, A.periodic)
     return (
         A.device.type == "cpu"
         and A.dtype == torch.float64
         and A.symmetric
         and len(A.in_shape) == 2
         and not any(A.periodic)
-        and axes is not None
-        and all(axes)
-        and prod(A.in_shape) > method.coarsest
+        and len(shapes := _shapes(A.in_shape, method.coarsest)) > 1
+        and prod(shapes[-1]) <= method.coarsest  # no narrow strip, of which torch thins one axis alone
         and method.cycle_dtype(A) == torch.float32
         and (method.cycle, method.pre, method.post, method.coarse) == ("V", 1, 1, "galerkin")
         and steps(method) is not None
@@ -227,12 +225,17 @@ class FusedElement:
         return taken, end, history
 
 
-def _table(shape: tuple[int, int], coarsest: int, planes: int, loops: ModuleType) -> tuple[np.ndarray, int]:
-    """The table of levels that `kernels` describes, and the length of the array they lie in."""
+def _shapes(shape: tuple[int, ...], coarsest: int) -> list[tuple[int, ...]]:
+    """Of the levels that halving both axes gives, as far as both can be."""
     shapes = [shape]
     while prod(shapes[-1]) > coarsest and min(shapes[-1]) >= SHORTEST:
-        ny, nx = shapes[-1]
-        shapes.append((ny // 2, nx // 2))
+        shapes.append(tuple(n // 2 for n in shapes[-1]))
+    return shapes
+
+
+def _table(shape: tuple[int, int], coarsest: int, planes: int, loops: ModuleType) -> tuple[np.ndarray, int]:
+    """The table of levels that `kernels` describes, and the length of the array they lie in."""
+    shapes = _shapes(shape, coarsest)
     table, end = np.zeros((len(shapes), 8), np.int64), 0
     for level, (ny, nx) in enumerate(shapes):
         pitch = _pitch(nx, loops.MARGIN)
