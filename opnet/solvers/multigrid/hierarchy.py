@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Protocol, runtime_checkable
@@ -17,6 +18,8 @@ from opnet.solvers.multigrid.interpolation import Interpolation
 from opnet.solvers.multigrid.rediscretised import coarsen, grid_hierarchy
 from opnet.solvers.multigrid.smoothers import as_stencil
 from opnet.solvers.multigrid.transfer import Transfer
+
+KERNEL = 256  # times the rounding that is expected of a zero eigenvalue
 
 
 @runtime_checkable
@@ -113,7 +116,7 @@ def galerkin_hierarchy(
         A = A.to(dtype=dtype)
         levels.append(Level(A, smoother.setup(A, diagonal), P))
         A = coarse
-    return Hierarchy(levels, dense_inverse(A).to(dtype), A.in_shape)
+    return Hierarchy(levels, dense_inverse(A, operator.in_shape).to(dtype), A.in_shape)
 
 
 def rediscretised_hierarchy(
@@ -130,7 +133,7 @@ def rediscretised_hierarchy(
         transfer, single = Transfer(A, dtype), A.to(dtype=dtype)
         levels.append(Level(single, smoother.setup(single), transfer))
         A = coarsen(A, grid)
-    return Hierarchy(levels, dense_inverse(A).to(dtype), A.in_shape)
+    return Hierarchy(levels, dense_inverse(A, operator.in_shape).to(dtype), A.in_shape)
 
 
 def smoothing_diagonal(A: Stencil) -> Tensor:
@@ -140,12 +143,21 @@ def smoothing_diagonal(A: Stencil) -> Tensor:
     """
     if A.dtype.is_complex:
         return A.diagonal()
-    total = sum(c.abs() for c in A.coefficients.values())
-    return torch.maximum(A.diagonal(), 0.5 * total)
+    diagonal = A.diagonal()
+    total = sum((c.abs() for c in A.coefficients.values()), torch.zeros_like(diagonal))
+    return torch.maximum(diagonal, 0.5 * total)
 
 
-def dense_inverse(A: LinearOperator) -> Tensor:
-    """A^-1, where A is singular the pseudo-inverse; NaN for an element of the batch that is not finite."""
+def dense_inverse(A: LinearOperator, finest: Sequence[int] | None = None) -> Tensor:
+    """A^-1, where A is singular the pseudo-inverse; NaN for an element of the batch that is not finite.
+
+    Rounding of a finest operator with N times the nodes along an axis makes about N^2 unit roundoffs of a zero
+    eigenvalue of the diagonally scaled A. A few hundred times that count as zero, but never what a Laplacian has.
+
+    Args:
+        A: the operator on a coarsest grid.
+        finest: the shape of the finest grid; by default 128 times that of A along each axis.
+    """
     matrix = A.to_dense()
     finite = torch.isfinite(matrix).all(-1).all(-1)[..., None, None]
     identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
@@ -154,15 +166,17 @@ def dense_inverse(A: LinearOperator) -> Tensor:
     size = matrix.diagonal(dim1=-2, dim2=-1).abs()
     scale = torch.rsqrt(torch.where(size == 0, torch.ones_like(size), size))
     scaled = scale[..., :, None] * matrix * scale[..., None, :]
-    inverse, eps = None, torch.finfo(A.dtype).eps
+    thinned = 128.0 if finest is None else max(n / m for n, m in zip(finest, A.in_shape, strict=True))
+    zero = min(KERNEL * torch.finfo(A.dtype).eps * thinned**2, 1 / (16 * max(A.in_shape) ** 2))
     hermitian = A.hermitian or torch.equal(matrix, matrix.mH)
+    inverse = None
     if hermitian:
         factor, failed = torch.linalg.cholesky_ex(scaled)
-        pivots = factor.diagonal(dim1=-2, dim2=-1).abs()
-        well = (failed == 0) & (pivots.amin(-1) > 4 * eps**0.5)  # rounding leaves less of a kernel
-        if bool(well.all()):
-            inverse = torch.cholesky_inverse(factor)
+        inverse = torch.cholesky_inverse(factor)
+        # The norm of the inverse bounds the smallest eigenvalue from below.
+        regular = (failed == 0) & (torch.linalg.matrix_norm(inverse) * zero < 1)
+        inverse = inverse if bool(regular.all()) else None
     if inverse is None:
-        inverse = torch.linalg.pinv(scaled, hermitian=hermitian, rtol=8 * eps * scaled.shape[-1])
+        inverse = torch.linalg.pinv(scaled, hermitian=hermitian, rtol=zero)
     inverse = scale[..., :, None] * inverse * scale[..., None, :]
     return torch.where(finite, inverse, torch.full_like(inverse, torch.nan))
