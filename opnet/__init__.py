@@ -42,6 +42,7 @@ from opnet.models.normalised import Normalised
 from opnet.models.symmetrised import Symmetrised
 from opnet.solvers.linear.bicgstab import BiCGStab
 from opnet.solvers.linear.cg import CG
+from opnet.solvers.linear.direct import DirectSolver
 from opnet.solvers.linear.equilibrated import Equilibrated
 from opnet.solvers.linear.flexible_cg import FlexibleCG
 from opnet.solvers.linear.gmres import GMRES

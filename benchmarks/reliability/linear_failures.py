@@ -42,7 +42,7 @@ from opnet.linops.stencil import Stencil
 from opnet.solvers.linear.base import LinearSolver
 from opnet.solvers.linear.bicgstab import BiCGStab
 from opnet.solvers.linear.cg import CG
-from opnet.solvers.linear.direct import Direct
+from opnet.solvers.linear.direct import DirectSolver
 from opnet.solvers.linear.equilibrated import Equilibrated
 from opnet.solvers.linear.flexible_cg import FlexibleCG
 from opnet.solvers.linear.gmres import GMRES
@@ -98,7 +98,7 @@ ANYWHERE: dict[str, LinearSolver] = {
     "Richardson, Jacobi": Richardson(weight=0.9, preconditioner=Jacobi()),
     "Jacobi": Jacobi(),
     "Chebyshev": Chebyshev(low=0.05),
-    "Direct": Direct(),
+    "DirectSolver": DirectSolver(),
     "Equilibrated, CG": Equilibrated(CG()),
     "Equilibrated, GMRES": Equilibrated(GMRES()),
     **{f"FlexibleCG, {name} network": FlexibleCG(Learned(network)) for name, network in NETWORKS.items()},
@@ -120,9 +120,9 @@ ON_GRIDS: dict[str, LinearSolver] = {
     "CG, AlgebraicMultigrid": CG(preconditioner=AlgebraicMultigrid(coarsest=16)),
     "GaussSeidel": GaussSeidel(),
     "Lines": Lines(),
-    "Surrogate": Surrogate(NEARBY, Direct()),
-    "CG, Surrogate": CG(preconditioner=Surrogate(NEARBY, Direct())),
-    "GMRES, negative Surrogate": GMRES(preconditioner=Surrogate(-NEARBY, Direct())),
+    "Surrogate": Surrogate(NEARBY, DirectSolver()),
+    "CG, Surrogate": CG(preconditioner=Surrogate(NEARBY, DirectSolver())),
+    "GMRES, negative Surrogate": GMRES(preconditioner=Surrogate(-NEARBY, DirectSolver())),
 }
 
 

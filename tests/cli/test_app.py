@@ -186,7 +186,7 @@ WRONG = [
     (["data.problem=darci"], "[data] problem: unknown problem 'darci' (did you mean 'darcy'?)"),
     (["data.a_hihg=3.0"], "[data] a_hihg: unknown key (did you mean 'a_high'?)"),
     (["data.a_low=-1.0"], "[data] "),
-    (["data.train_resolution=250"], "(250, 250) halves only down to (125, 125)"),
+    (["data.train_resolution=1"], "at least 2, found 1"),
     (
         ["evaluation.resolutions=[64]"],
         "[evaluation] resolutions: expected some of [data] resolutions [8, 16, 32], found",

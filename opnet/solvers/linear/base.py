@@ -146,6 +146,11 @@ class Projected(SolverState):
         x, monitor = self.state.iterate(b, remove(x, self.basis), target, max_iterations)
         return remove(x, self.basis), monitor
 
+    def fused_cg(self, b: Tensor, x: Tensor, target: Tensor, max_iterations: int) -> tuple[Tensor, Monitor] | None:
+        # What M r has of the kernel changes neither r^H M r nor A p: without projections the steps are the same.
+        done = self.state.fused_cg(b, x, target, max_iterations)
+        return None if done is None else (remove(done[0], self.basis), done[1])
+
     def adjoint(self) -> SolverState:
         return Projected(self.state.adjoint(), self.basis)
 

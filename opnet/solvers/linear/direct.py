@@ -1,4 +1,4 @@
-"""`Direct`: factorise once, solve often; dense on any device, sparse on the CPU."""
+"""`DirectSolver`: factorise once, solve often; dense on any device, sparse on the CPU."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from opnet.solvers.linear.vectors import flat
 LARGEST_DENSE = 4096  # unknowns of an operator that only knows its action; 128 MiB in float64
 
 
-@register("solver", "Direct")
+@register("solver", "DirectSolver")
 @dataclass(frozen=True)
-class Direct(LinearSolver):
+class DirectSolver(LinearSolver):
     """Factorisation of every batch element, and iterative refinement where the residual asks for it.
 
     Operators with a sparse matrix (`to_scipy`) on the CPU go to SuperLU (X. S. Li, *ACM Trans. Math. Softw.* 31 (2005)
@@ -33,7 +33,7 @@ class Direct(LinearSolver):
 
     >>> from opnet.solvers.linear.solve import solve_linear
     >>> A = Dense(torch.tensor([[2.0, 1.0], [0.0, 3.0]], dtype=torch.float64))
-    >>> solve_linear(A, torch.tensor([3.0, 3.0], dtype=torch.float64), Direct()).value.round(decimals=6)
+    >>> solve_linear(A, torch.tensor([3.0, 3.0], dtype=torch.float64), DirectSolver()).value.round(decimals=6)
     tensor([1., 1.], dtype=torch.float64)
     """
 
@@ -80,7 +80,7 @@ def _factorise(A: LinearOperator, basis: Tensor | None) -> Factors:
         return SparseFactors(A, basis)
     if A.shape[0] > LARGEST_DENSE and not isinstance(A, Dense):
         raise ValueError(
-            f"Direct: expected a Dense operator, one with to_scipy() on the CPU, or at most {LARGEST_DENSE} unknowns, "
-            f"found {type(A).__name__} of {A.shape[0]} on {A.device}"
+            "DirectSolver: expected a Dense operator, one with to_scipy() on the CPU, or at most "
+            f"{LARGEST_DENSE} unknowns, found {type(A).__name__} of {A.shape[0]} on {A.device}"
         )
     return DenseFactors(A, basis)

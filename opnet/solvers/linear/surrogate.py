@@ -31,10 +31,10 @@ class Surrogate(LinearSolver):
     >>> import torch
     >>> from opnet.linops.dense import Dense
     >>> from opnet.solvers.linear.cg import CG
-    >>> from opnet.solvers.linear.direct import Direct
+    >>> from opnet.solvers.linear.direct import DirectSolver
     >>> from opnet.solvers.linear.solve import solve_linear
     >>> A = Dense(torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64))
-    >>> single = Surrogate(A.to(dtype=torch.float32), Direct())
+    >>> single = Surrogate(A.to(dtype=torch.float32), DirectSolver())
     >>> int(solve_linear(A, torch.tensor([3.0, 4.0], dtype=torch.float64), CG(preconditioner=single)).iterations) <= 2
     True
     """
@@ -44,7 +44,7 @@ class Surrogate(LinearSolver):
 
     def __post_init__(self) -> None:
         expect("Surrogate.operator", self.operator, LinearOperator, "a LinearOperator")
-        expect("Surrogate.solver", self.solver, LinearSolver, "a solver such as Direct()")
+        expect("Surrogate.solver", self.solver, LinearSolver, "a solver such as DirectSolver()")
 
     def setup(self, operator: LinearOperator) -> SurrogateState:
         """Set the solver up for the surrogate.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.util import find_spec
 from itertools import pairwise
 from math import prod
 from types import ModuleType
@@ -33,10 +32,12 @@ KEPT = 2**29  # bytes of hierarchies that a batch keeps; a larger one sets each 
 @cache
 def kernels() -> ModuleType | None:
     """The compiled loops; None without numba."""
-    if find_spec("numba") is None:
+    try:
+        from opnet.solvers.multigrid import kernels
+    except ModuleNotFoundError as error:
+        if error.name != "numba":
+            raise
         return None
-    from opnet.solvers.multigrid import kernels
-
     return kernels
 
 

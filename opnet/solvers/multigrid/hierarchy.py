@@ -172,10 +172,10 @@ def dense_inverse(A: LinearOperator, finest: Sequence[int] | None = None) -> Ten
     inverse = None
     if hermitian:
         factor, failed = torch.linalg.cholesky_ex(scaled)
-        inverse = torch.cholesky_inverse(factor)
-        # The norm of the inverse bounds the smallest eigenvalue from below.
-        regular = (failed == 0) & (torch.linalg.matrix_norm(inverse) * zero < 1)
-        inverse = inverse if bool(regular.all()) else None
+        if not bool(failed.any()):
+            found = torch.cholesky_inverse(factor)
+            # The norm of the inverse bounds the smallest eigenvalue from below.
+            inverse = found if bool((torch.linalg.matrix_norm(found) * zero < 1).all()) else None
     if inverse is None:
         inverse = torch.linalg.pinv(scaled, hermitian=hermitian, rtol=zero)
     inverse = scale[..., :, None] * inverse * scale[..., None, :]

@@ -10,7 +10,7 @@ from torch import Tensor
 from opnet.core.expect import expect, integer
 from opnet.core.registry import register
 from opnet.linops.base import LinearOperator
-from opnet.solvers.linear.base import LinearSolver, Monitor, SolverState, norms, spread
+from opnet.solvers.linear.base import LinearSolver, Monitor, SolverState
 from opnet.solvers.linear.precision import in_precision
 from opnet.solvers.linear.relaxation import Chebyshev, Jacobi
 from opnet.solvers.multigrid.cycle import VISITS, Cycle
@@ -163,13 +163,15 @@ class MultigridState(SolverState):
 
     def full(self, b: Tensor) -> Tensor:
         """Full multigrid: a cycle on every level, each from the interpolated result of the one below."""
-        size = spread(torch.where((size := norms(b, self.operator)) > 0, size, torch.ones_like(size)), self.operator)
-        sides = [(b / size).to(self.dtype)]
+        return in_precision(self._full, b, self.dtype, self.operator)
+
+    def _full(self, b: Tensor) -> Tensor:
+        sides = [b]
         for level in self.hierarchy.levels:
             sides.append(level.restrict(sides[-1]))
         x = self.hierarchy.solve_coarsest(sides.pop())
-        for i in reversed(range(len(sides))):
-            level = self.hierarchy.levels[i]
+        for depth in reversed(range(len(sides))):
+            level = self.hierarchy.levels[depth]
             x = level.prolong(x)
-            x += self.cycle.apply(sides[i] - level.operator.apply(x), i)
-        return x.to(b.dtype) * size
+            x += self.cycle.apply(sides[depth] - level.operator.apply(x), depth)
+        return x

@@ -3,13 +3,13 @@ import torch
 from opnet.core.status import Status
 from opnet.linops.dense import Dense
 from opnet.solvers.linear.bicgstab import BiCGStab
-from opnet.solvers.linear.direct import Direct
+from opnet.solvers.linear.direct import DirectSolver
 from opnet.solvers.linear.solve import solve_linear
 
 
 def test_an_exact_preconditioner_needs_one_step_which_ends_at_its_half():
     matrix = torch.tensor([[3.0, 1.0], [-1.0, 2.0]], dtype=torch.float64)
-    solution = solve_linear(Dense(matrix), torch.tensor([1.0, 2.0]).double(), BiCGStab(Direct()))
+    solution = solve_linear(Dense(matrix), torch.tensor([1.0, 2.0]).double(), BiCGStab(DirectSolver()))
     assert (solution.status.item(), solution.iterations.item()) == (Status.CONVERGED, 1)
 
 

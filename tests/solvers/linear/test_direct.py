@@ -7,7 +7,7 @@ from opnet.linops.diffusion import Diffusion
 from opnet.linops.low_rank import LowRank
 from opnet.linops.sparse import CSR
 from opnet.solvers.linear.cg import CG
-from opnet.solvers.linear.direct import LARGEST_DENSE, Direct
+from opnet.solvers.linear.direct import LARGEST_DENSE, DirectSolver
 from opnet.solvers.linear.factors import DenseFactors, SparseFactors
 from opnet.solvers.linear.solve import solve_linear
 from opnet.spaces.grid import Grid
@@ -31,7 +31,7 @@ def sparse(n, dtype=torch.float64):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.complex128, torch.complex64])
 def test_sparse_operators_are_factorised_sparsely(dtype):
     A = sparse(60, dtype)
-    state = Direct().setup(A)
+    state = DirectSolver().setup(A)
     assert isinstance(state.factors, SparseFactors)
     b = random(2, 3, 60, dtype=dtype)
     tolerance = {"rtol": 1e-3, "atol": 1e-4} if dtype in (torch.float32, torch.complex64) else {}
@@ -45,7 +45,7 @@ def test_sparse_operators_are_factorised_sparsely(dtype):
 def test_every_element_of_a_sparse_batch_has_its_factors():
     A = Diffusion(random(2, 1, 5, 4).exp(), Grid((5, 4), nodes="cell"))
     b = random(7, 2, 3, 5, 4, seed=1)
-    state = Direct().setup(A)
+    state = DirectSolver().setup(A)
     assert len(state.factors.factors) == 2
     torch.testing.assert_close(A @ state.apply(b), b, rtol=1e-12, atol=1e-11)
 
@@ -55,7 +55,7 @@ def test_definite_matrices_go_to_cholesky_and_others_to_lu():
     definite = matrix @ matrix.mT + torch.eye(6)
     mixed = torch.stack([definite[0], definite[1] - 5 * torch.eye(6)])
     for A, cholesky in ((definite, True), (mixed, False), (matrix, False)):
-        state = Direct().setup(Dense(A))
+        state = DirectSolver().setup(Dense(A))
         assert isinstance(state.factors, DenseFactors)
         assert state.symmetric == (state.factors.cholesky is not None) == cholesky
         b = random(4, 2, 6, seed=1)
@@ -70,7 +70,7 @@ def test_a_singular_element_breaks_down_and_leaves_the_others():
             Grid((3,), nodes="cell"),
         ),
     ):
-        solution = solve_linear(A, torch.ones(3).double(), Direct(), throw=False)
+        solution = solve_linear(A, torch.ones(3).double(), DirectSolver(), throw=False)
         assert solution.status.tolist() == [Status.CONVERGED, Status.BREAKDOWN, Status.CONVERGED]
         assert bool(torch.isfinite(solution.value).all())
 
@@ -84,21 +84,21 @@ def test_a_kernel_that_the_caller_knows_is_bordered_out(kind):
     A = A if kind == "sparse" else Dense(A.to_dense())
     b = random(3, 8)
     b = b - b.mean(-1, keepdim=True)
-    solution = solve_linear(A, b, Direct(), nullspace=torch.ones(1, 8), rtol=1e-12)
+    solution = solve_linear(A, b, DirectSolver(), nullspace=torch.ones(1, 8), rtol=1e-12)
     torch.testing.assert_close(solution.value, b @ torch.linalg.pinv(A.to_dense()), rtol=1e-10, atol=1e-10)
 
 
 def test_as_a_preconditioner_of_conjugate_gradients_it_leaves_one_step():
     A = Diffusion(random(9, 7).exp(), Grid((9, 7), nodes="cell"))
-    assert solve_linear(A, random(9, 7, seed=1), CG(Direct())).iterations.item() == 1
+    assert solve_linear(A, random(9, 7, seed=1), CG(DirectSolver())).iterations.item() == 1
 
 
 def test_what_has_no_matrix_is_made_dense_up_to_a_size():
     b = random(5)
     A = LowRank(random(5, 2), random(5, 2, seed=1), random(5, seed=2).exp())
-    torch.testing.assert_close(A @ solve_linear(A, b, Direct()).value, b)
+    torch.testing.assert_close(A @ solve_linear(A, b, DirectSolver()).value, b)
     n = LARGEST_DENSE + 1
     with pytest.raises(
-        ValueError, match=rf"Direct: expected a Dense operator, .*{LARGEST_DENSE}.*found LowRank of {n}"
+        ValueError, match=rf"DirectSolver: expected a Dense operator, .*{LARGEST_DENSE}.*found LowRank of {n}"
     ):
-        Direct().setup(LowRank(random(n, 1), random(n, 1), torch.ones(n).double()))
+        DirectSolver().setup(LowRank(random(n, 1), random(n, 1), torch.ones(n).double()))

@@ -10,7 +10,7 @@ from opnet.linops.dense import Dense
 from opnet.linops.diffusion import Diffusion
 from opnet.linops.low_rank import LowRank
 from opnet.solvers.linear.cg import CG
-from opnet.solvers.linear.direct import Direct
+from opnet.solvers.linear.direct import DirectSolver
 from opnet.solvers.linear.gmres import GMRES
 from opnet.solvers.linear.relaxation import Jacobi
 from opnet.solvers.linear.solve import solve_linear
@@ -37,7 +37,7 @@ def test_batches_of_operators_and_of_right_hand_sides():
 def test_second_derivatives_of_operators_that_are_not_symmetric(dtype):
     matrix = (random(3, 3, dtype=dtype) / 3 + 2 * torch.eye(3)).requires_grad_()
     b = random(2, 3, seed=1, dtype=dtype).requires_grad_()
-    for solver in (GMRES(), Direct()):
+    for solver in (GMRES(), DirectSolver()):
 
         def solve(matrix, b, solver=solver):
             return solve_linear(Dense(matrix), b, solver, rtol=1e-13).value
@@ -79,7 +79,7 @@ def test_the_set_up_is_used_again_for_the_adjoint():
     solve_linear(Diffusion(a, GRID), random(3, 4), CG(Counting())).value.sum().backward()
     assert a.grad is not None
     assert Counting.calls == 1
-    solver = Direct()
+    solver = DirectSolver()
     matrix = (random(3, 3) + 4 * torch.eye(3)).requires_grad_()
     state = solver.setup(Dense(matrix))
     assert state.adjoint().factors is state.factors

@@ -6,7 +6,7 @@ from opnet.core.status import Status
 from opnet.linops.dense import Dense
 from opnet.linops.diffusion import Diffusion
 from opnet.solvers.linear.cg import CG
-from opnet.solvers.linear.direct import Direct
+from opnet.solvers.linear.direct import DirectSolver
 from opnet.solvers.linear.gmres import GMRES
 from opnet.solvers.linear.minres import MINRES
 from opnet.solvers.linear.relaxation import Jacobi
@@ -33,7 +33,7 @@ def with_kernel(dtype, values):
     [
         (CG(), (1.0, 2.0, 3.0, 7.0)),
         (CG(Jacobi()), (1.0, 2.0, 3.0, 7.0)),
-        (Direct(), (-1.0, 2.0, -3.0, 7.0)),
+        (DirectSolver(), (-1.0, 2.0, -3.0, 7.0)),
         (MINRES(), (-1.0, 2.0, -3.0, 7.0)),
         (GMRES(), (-1.0, 2.0, -3.0, 7.0)),
     ],

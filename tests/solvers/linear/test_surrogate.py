@@ -6,7 +6,7 @@ from opnet.linops.diffusion import Diffusion
 from opnet.linops.stencil import Stencil
 from opnet.solvers.linear.bicgstab import BiCGStab
 from opnet.solvers.linear.cg import CG
-from opnet.solvers.linear.direct import Direct
+from opnet.solvers.linear.direct import DirectSolver
 from opnet.solvers.linear.gmres import GMRES
 from opnet.solvers.linear.richardson import Richardson
 from opnet.solvers.linear.solve import solve_linear
@@ -30,8 +30,8 @@ def helmholtz(n, k, shift=1.0):
 def test_the_shifted_laplacian_solves_indefinite_helmholtz(method):
     """Erlangga, Vuik and Oosterlee's -lap - (1 - i/2) k^2."""
     A, b = helmholtz(40, 18.0), random(2, 40, 40, dtype=torch.complex128)
-    exact = solve_linear(A, b, Direct(), rtol=1e-10).value
-    shifted = Surrogate(helmholtz(40, 18.0, shift=1 - 0.5j), Direct())
+    exact = solve_linear(A, b, DirectSolver(), rtol=1e-10).value
+    shifted = Surrogate(helmholtz(40, 18.0, shift=1 - 0.5j), DirectSolver())
     solution = solve_linear(A, b, type(method)(preconditioner=shifted), rtol=1e-9)
     torch.testing.assert_close(solution.value, exact, rtol=1e-5, atol=1e-6 * float(exact.abs().max()))
     assert int(solution.iterations.max()) < 100
@@ -42,7 +42,7 @@ def test_the_shifted_laplacian_solves_indefinite_helmholtz(method):
 def test_a_copy_in_single_precision_refines_to_double():
     """Also where the residuals are far below the smallest float32."""
     A = Diffusion(random(8, 8).exp(), Grid((8, 8), nodes="cell"))
-    single = Surrogate(A.to(dtype=torch.float32), Direct())
+    single = Surrogate(A.to(dtype=torch.float32), DirectSolver())
     for method in (Richardson(preconditioner=single), CG(single)):
         for size in (1.0, 1e-60):
             solution = solve_linear(A, size * random(8, 8, seed=1), method, rtol=1e-13)
@@ -53,15 +53,15 @@ def test_a_real_surrogate_of_a_complex_system_works_on_both_parts():
     real = random(6, 6) / 6 + 2 * torch.eye(6)
     matrix = real + 0.1j * random(6, 6, seed=1)
     b = random(3, 6, dtype=torch.complex128)
-    state = Surrogate(Dense(real), Direct()).setup(Dense(matrix))
+    state = Surrogate(Dense(real), DirectSolver()).setup(Dense(matrix))
     torch.testing.assert_close(state.apply(b).mT, torch.linalg.solve(real + 0j, b.mT))
-    solution = solve_linear(Dense(matrix), b, GMRES(Surrogate(Dense(real), Direct())))
+    solution = solve_linear(Dense(matrix), b, GMRES(Surrogate(Dense(real), DirectSolver())))
     torch.testing.assert_close(solution.value @ matrix.mT, b, rtol=0, atol=1e-7)
 
 
 def test_arguments_are_checked():
     A = Dense(torch.eye(3))
     with pytest.raises(ValueError, match=r"Surrogate.operator: expected \(3,\) -> \(3,\) on cpu .*found \(4,\)"):
-        Surrogate(Dense(torch.eye(4)), Direct()).setup(A)
+        Surrogate(Dense(torch.eye(4)), DirectSolver()).setup(A)
     with pytest.raises(ValueError, match=r"Surrogate.operator: expected a real operator .*found torch.complex64"):
-        Surrogate(Dense(torch.eye(3) + 0j), Direct()).setup(A)
+        Surrogate(Dense(torch.eye(3) + 0j), DirectSolver()).setup(A)

@@ -6,7 +6,7 @@ import torch
 from opnet.core.errors import SolveError
 from opnet.core.status import Status
 from opnet.linops.diffusion import Diffusion
-from opnet.solvers.linear.direct import Direct
+from opnet.solvers.linear.direct import DirectSolver
 from opnet.solvers.linear.gmres import GMRES
 from opnet.solvers.linear.surrogate import Surrogate
 from opnet.solvers.nonlinear.newton_krylov import EisenstatWalker, NewtonKrylov
@@ -58,7 +58,7 @@ def test_linear_steps_take_preconditioners_of_nearby_operators():
     n = 24
     A = Diffusion(torch.ones(n, n, dtype=torch.float64), Grid((n, n), nodes="cell"))
     strength = torch.tensor([1.0, 5.0], dtype=torch.float64, requires_grad=True)
-    solver = GMRES(preconditioner=Surrogate(A, Direct()))
+    solver = GMRES(preconditioner=Surrogate(A, DirectSolver()))
 
     def F(u, strength):
         return A.apply(u) - strength[:, None, None] * u.exp()
