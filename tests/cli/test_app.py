@@ -186,7 +186,7 @@ WRONG = [
     (["data.problem=darci"], "[data] problem: unknown problem 'darci' (did you mean 'darcy'?)"),
     (["data.a_hihg=3.0"], "[data] a_hihg: unknown key (did you mean 'a_high'?)"),
     (["data.a_low=-1.0"], "[data] "),
-    (["data.train_resolution=1"], "at least 2, found 1"),
+    (["data.train_resolution=1"], "expected greater than or equal to 2, found 1"),
     (
         ["evaluation.resolutions=[64]"],
         "[evaluation] resolutions: expected some of [data] resolutions [8, 16, 32], found",

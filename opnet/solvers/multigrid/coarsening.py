@@ -39,13 +39,6 @@ class Coarsening:
         """Whether the last basis function reaches around to the first node."""
         return self.periodic and self.n % 2 == 0
 
-    def ends(self, device: torch.device) -> Tensor:
-        """Of all nodes of the axis, those with no neighbour on one side.  # shape: (n,)"""
-        at_end = torch.zeros(self.n, dtype=torch.bool, device=device)
-        if not self.periodic:
-            at_end[0] = at_end[-1] = True
-        return at_end
-
     def extend(self, x: Tensor, dim: int, reach: int) -> Tensor:
         """x with the neighbours of coarse nodes within `reach`, so that node 2 I + first + o is entry 2 I + o + reach.
 

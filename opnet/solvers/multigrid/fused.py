@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from itertools import pairwise
 from math import prod
+from threading import Lock
 from types import ModuleType
 from typing import TYPE_CHECKING
 from weakref import finalize
@@ -165,7 +166,8 @@ class FusedElement:
         self.scale[:] = scale
         finalize(self, arrays.give_back, self.matrix, self.scale, self._single, self._buffer)
         bits = self._buffer.view(np.uint32), self._buffer.view(np.uint64)
-        # What a cycle works with: the first arguments of the loops.
+        self._lock = Lock()  # a cycle works in the element's own arrays
+        # The first arguments of the loops.
         self._own = (self._single, self._table, self._build(scale), *weights, self._buffer, *bits)
 
     def _build(self, s: np.ndarray) -> np.ndarray:
@@ -192,7 +194,7 @@ class FusedElement:
         last = Stencil(dict(zip(OFFSETS, fields[:-1], strict=False)), [False, False], symmetric=True)
         scale = fields[-1].flatten()
         arrays.give_back(*used)
-        inverse = dense_inverse(last) / (scale[:, None] * scale)
+        inverse = dense_inverse(last, self.shape) / (scale[:, None] * scale)
         return inverse.to(torch.float32).numpy().ravel()
 
     def cycle(self) -> None:
@@ -205,8 +207,9 @@ class FusedElement:
         padded = arrays.zeros(self.size)
         loops.pad(r, padded, ny, nx, pitch)
         norm = np.linalg.norm(r)
-        loops.precondition(*self._own, self.scale, padded, norm)
-        loops.correction(self._single, self._table, self.scale, norm, z)
+        with self._lock:
+            loops.precondition(*self._own, self.scale, padded, norm)
+            loops.correction(self._single, self._table, self.scale, norm, z)
         arrays.give_back(padded)
 
     def conjugate_gradients(
@@ -218,9 +221,10 @@ class FusedElement:
         loops.pad(x, fields[0], ny, nx, pitch)
         loops.pad(r, fields[1], ny, nx, pitch)
         history = np.zeros(limit + 1)
-        taken, end = loops.conjugate_gradients(
-            *self._own, self.matrix, self.planes, self.scale, *fields, target, limit, history
-        )
+        with self._lock:
+            taken, end = loops.conjugate_gradients(
+                *self._own, self.matrix, self.planes, self.scale, *fields, target, limit, history
+            )
         loops.unpad(fields[0], x, ny, nx, pitch)
         arrays.give_back(*fields)
         return taken, end, history

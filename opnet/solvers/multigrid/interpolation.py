@@ -24,10 +24,11 @@ class Interpolation:
     .. math:: u_p = \frac{-1}{d_p} \sum_{q \in \{-1,0,1\}^m, q \ne 0} \bar S_q(p) u_{p+q}, \qquad
        \bar S_q = \sum_{t \text{ off } m} S_{q+t}, \qquad d_p = -\sum_{q \ne 0} \bar S_q(p),
 
-    edges before faces before the interior. At an end of an axis of m, where a neighbour is missing, d is the collapsed
-    centre: there the boundary condition speaks. This is black-box multigrid's interpolation, which keeps the flux
-    continuous across jumps of the coefficient: J. E. Dendy, *J. Comput. Phys.* 48 (1982) 366-386, section 3;
-    R. E. Alcouffe, A. Brandt, J. E. Dendy and J. W. Painter, *SIAM J. Sci. Stat. Comput.* 2 (1981) 430-454.
+    edges before faces before the interior. Where nothing couples to one side, at an end of an axis of m or beside a
+    node that a Dirichlet side holds, d is the collapsed centre: there the boundary condition speaks. This is black-box
+    multigrid's interpolation, which keeps the flux continuous across jumps of the coefficient: J. E. Dendy, *J. Comput.
+    Phys.* 48 (1982) 366-386, section 3; R. E. Alcouffe, A. Brandt, J. E. Dendy and J. W. Painter, *SIAM J. Sci. Stat.
+    Comput.* 2 (1981) 430-454.
 
     Args:
         A: the fine operator.
@@ -166,7 +167,7 @@ def _weights(A: Stencil, axes: list[Coarsening | None]) -> dict[Offset, Tensor]:
     for m in chain.from_iterable(combinations(thinned, k) for k in range(1, len(thinned) + 1)):
         collapsed = _collapsed(coefficients, m, axes)
         centre = collapsed.pop((0,) * len(m))
-        d_p = torch.where(_at_end(m, axes, some.device), centre, -sum(collapsed.values()))
+        d_p = torch.where(_uncoupled(collapsed, len(m)), centre, -sum(collapsed.values()))
         scale = -1 / torch.where(d_p == 0, torch.ones_like(d_p), d_p)  # where nothing is coupled
         between[m] = {}
         for corner in product((-1, 1), repeat=len(m)):
@@ -209,14 +210,11 @@ def _collapsed(
     return total
 
 
-def _at_end(m: tuple[int, ...], axes: list[Coarsening | None], device: torch.device) -> Tensor:
-    """Whether a node between coarse ones along m has no neighbour on some side along m; broadcasts over the grid."""
-    missing = torch.zeros((1,) * len(axes), dtype=torch.bool, device=device)
-    for axis in m:
-        thinned = axes[axis]
-        assert thinned is not None
-        ends = thinned.ends(device)[1 - thinned.first :: 2]
-        missing = missing | ends.reshape(-1, *(1,) * (len(axes) - axis - 1))
+def _uncoupled(collapsed: dict[Offset, Tensor], k: int) -> Tensor:
+    """Where nothing couples to the neighbours on some side of one of k axes: beyond an end, or held by a side there."""
+    missing = torch.zeros((), dtype=torch.bool, device=next(iter(collapsed.values())).device)
+    for axis, side in product(range(k), (-1, 1)):
+        missing = missing | (sum(c for q, c in collapsed.items() if q[axis] == side) == 0)
     return missing
 
 

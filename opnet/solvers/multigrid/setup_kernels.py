@@ -19,7 +19,6 @@ def interpolation(S, planes, ny, nx, pitch, P, n_rows, n_columns, coarse_pitch):
     """P of `Interpolation`, in nine planes of the coarse level; S: diagonal, east, north, north-east, north-west."""
     size, coarse_size = (ny + 3) * pitch, (n_rows + 3) * coarse_pitch
     e, n, ne, nw = size, 2 * size, 3 * size, 4 * size
-    last_Y, last_X = (ny - 1) / 2, (nx - 1) / 2  # where a node between coarse ones is the last
     for Y in range(n_rows):
         for X in range(n_columns):
             P[4 * coarse_size + row(Y, coarse_pitch) + X] = 1.0
@@ -31,7 +30,7 @@ def interpolation(S, planes, ny, nx, pitch, P, n_rows, n_columns, coarse_pitch):
             if planes > 3:
                 west += S[nw + j] + S[ne + j - pitch - 1]
                 east += S[ne + j] + S[nw + j - pitch + 1]
-            d = centre if X == 0 or last_X == X else -(west + east)
+            d = centre if west == 0 or east == 0 else -(west + east)
             scale = -1 / d if d != 0 else 0.0
             P[5 * coarse_size + at + X - 1] = scale * west
             P[3 * coarse_size + at + X] = scale * east
@@ -39,7 +38,7 @@ def interpolation(S, planes, ny, nx, pitch, P, n_rows, n_columns, coarse_pitch):
         P[3 * coarse_size + at + n_columns] = 0
     for Y in range((ny + 1) // 2):
         # between rows of coarse nodes: from the south (planes 6 to 8, of the row below) and from the north (0 to 2)
-        at, k, end = row(Y, coarse_pitch), row(2 * Y, pitch), Y == 0 or last_Y == Y
+        at, k = row(Y, coarse_pitch), row(2 * Y, pitch)
         below = at - coarse_pitch
         for X in range(n_columns):
             j = k + 2 * X + 1
@@ -47,7 +46,7 @@ def interpolation(S, planes, ny, nx, pitch, P, n_rows, n_columns, coarse_pitch):
             if planes > 3:
                 south += S[ne + j - pitch - 1] + S[nw + j - pitch + 1]
                 north += S[ne + j] + S[nw + j]
-            d = centre if end else -(south + north)
+            d = centre if south == 0 or north == 0 else -(south + north)
             scale = -1 / d if d != 0 else 0.0
             P[7 * coarse_size + below + X] = scale * south
             P[coarse_size + at + X] = scale * north
@@ -63,7 +62,9 @@ def interpolation(S, planes, ny, nx, pitch, P, n_rows, n_columns, coarse_pitch):
                     S[nw + j - pitch + 1],
                 )
             d = S[j]
-            if not (end or X == 0 or last_X == X):
+            left, right = west + corner_sw + corner_nw, east + corner_se + corner_ne
+            below_it, above_it = south + corner_sw + corner_se, north + corner_nw + corner_ne
+            if left != 0 and right != 0 and below_it != 0 and above_it != 0:
                 d = -(west + east + south + north + corner_sw + corner_se + corner_nw + corner_ne)
             scale = -1 / d if d != 0 else 0.0
             # what the edges beside it take of each corner: planes 5, 3 of the rows below and above, 7, 1 left and right

@@ -49,11 +49,6 @@ def test_folding_is_the_transpose_of_extending(n, periodic):
     torch.testing.assert_close(fold, extend.mT)
 
 
-def test_ends_have_a_neighbour_missing():
-    assert Coarsening.of(5, False).ends(torch.device("cpu")).tolist() == [True, False, False, False, True]
-    assert not Coarsening.of(5, True).ends(torch.device("cpu")).any()
-
-
 def test_short_axes_are_left_alone():
     axes = coarsenings((SHORTEST - 1, SHORTEST), (True, False))
     assert axes == [None, Coarsening.of(SHORTEST, False)]
