@@ -360,7 +360,7 @@ def test_gradients(solver):
     def solve(a, b):
         return solve_linear(Diffusion(a, SMALL), b, method, rtol=1e-12, max_iterations=3000).value
 
-    assert torch.autograd.gradcheck(solve, (a, b), eps=1e-5, atol=1e-6)
+    assert torch.autograd.gradcheck(solve, (a, b), eps=1e-5, atol=1e-6, fast_mode=True)
 
 
 def test_second_derivatives(solver):
@@ -373,7 +373,7 @@ def test_second_derivatives(solver):
     def solve(a, b):
         return solve_linear(Diffusion(a, grid), b, method, rtol=1e-12, max_iterations=3000).value
 
-    assert torch.autograd.gradgradcheck(solve, (a, b), eps=1e-5, atol=1e-5)
+    assert torch.autograd.gradgradcheck(solve, (a, b), eps=1e-5, atol=1e-5, fast_mode=True)
 
 
 def test_gradients_of_singular_systems(solver):
@@ -384,4 +384,4 @@ def test_gradients_of_singular_systems(solver):
     def solve(a, b):
         return solve_linear(Diffusion(a, grid), b - b.mean(), method, rtol=1e-11, max_iterations=3000).value
 
-    assert torch.autograd.gradcheck(solve, (a, b), eps=1e-5, atol=1e-6)
+    assert torch.autograd.gradcheck(solve, (a, b), eps=1e-5, atol=1e-6, fast_mode=True)
