@@ -102,6 +102,9 @@ class SolverState(ABC):
         norm_r, previous = norms(b - A.apply(x), A), torch.full_like(norm_b, torch.inf)
         for _ in range(RESTARTS):
             drifted = (monitor.status == Status.CONVERGED) & (norm_r > target) & (norm_r < 0.5 * previous)
+            if bool(drifted.any()):  # to start again is of no use where x is exact but for one rounding of A and b
+                size = self.operator_norm() * norms(x, A) + norm_b
+                drifted &= norm_r > torch.finfo(norm_r.dtype).eps * size
             if not bool(drifted.any()):
                 break
             if monitor.taken >= max_iterations:
