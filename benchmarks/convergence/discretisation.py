@@ -216,7 +216,7 @@ def main() -> int:
         count += 1
         try:
             curve = measure_convergence(case.error, sizes[case.dim], seeds, expected=-2, tolerance=0.2)[""]
-        except (SolveError, torch.linalg.LinAlgError) as error:
+        except (SolveError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
             missed += 1
             print(f"{case.name}: {error}  MISSED", flush=True)
             continue
