@@ -59,7 +59,8 @@ class Lines(LinearSolver):
     """Zebra line Gauss-Seidel: whole grid lines are solved at once, first every second one, then those between.
 
     For coefficients much larger along one axis than along another. With several `axes` they alternate, which needs no
-    knowledge of where which is large. On three axes lines come in four colours; coefficients that are large in whole
+    knowledge of where which is large; where the coefficient jumps as well, W-cycles keep iterations from growing with
+    the grid. On three axes lines come in four colours; coefficients that are large in whole
     planes need more than lines. U. Trottenberg, C. Oosterlee, A. Schueller, *Multigrid*, Academic Press 2001, sections
     5.1.3 and 5.2.
 
