@@ -12,8 +12,8 @@ Dirichlet sides, f = 1, to a relative residual of 1e-8:
   those with ratio 1e4; smoothed by lines, with jumps in W-cycles.
 
 `iterations` are the most over the seeds of CG preconditioned by one cycle, a V-cycle where nothing else is said;
-`factor` is the largest asymptotic contraction of the residual by V-cycles alone. Exit status 1 where one exceeds what is
-expected of it.
+`factor` is the largest asymptotic contraction of the residual by V-cycles alone. Exit status 1 where one exceeds what
+is expected of it.
 """
 
 from __future__ import annotations

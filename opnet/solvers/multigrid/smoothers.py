@@ -60,9 +60,8 @@ class Lines(LinearSolver):
 
     For coefficients much larger along one axis than along another. With several `axes` they alternate, which needs no
     knowledge of where which is large; where the coefficient jumps as well, W-cycles keep iterations from growing with
-    the grid. On three axes lines come in four colours; coefficients that are large in whole
-    planes need more than lines. U. Trottenberg, C. Oosterlee, A. Schueller, *Multigrid*, Academic Press 2001, sections
-    5.1.3 and 5.2.
+    the grid. On three axes lines come in four colours; coefficients that are large in whole planes need more than
+    lines. U. Trottenberg, C. Oosterlee, A. Schueller, *Multigrid*, Academic Press 2001, sections 5.1.3 and 5.2.
 
     Args:
         axes: whose lines, one after the other; None for all.
