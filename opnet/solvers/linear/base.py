@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from opnet.core.status import Status
 from opnet.linops.base import LinearOperator
 from opnet.solvers.linear.monitor import Monitor, mark
 from opnet.solvers.linear.solution import Solution
-from opnet.solvers.linear.vectors import divisor, dots, norms, spread
+from opnet.solvers.linear.vectors import divisor, dots, flat, norms, spread
 from opnet.solvers.linear.verify import operator_norm, verified
 
 __all__ = ["LinearSolver", "Monitor", "Projected", "SolverState", "dots", "norms", "spread"]
@@ -91,6 +92,11 @@ class SolverState(ABC):
         A.check_argument(b)
         batch = torch.broadcast_shapes(b.shape[: b.ndim - len(A.in_shape)], A.batch_shape)
         b = b.expand(*batch, *A.in_shape)
+        size = _out_of_range(b, A)
+        if size is not None:
+            start = None if x0 is None else x0 / size
+            solution = self.solve(b / size, start, rtol=rtol, max_iterations=max_iterations)
+            return replace(solution, value=solution.value * size)
         norm_b = norms(b, A)
         x = torch.zeros_like(b, memory_format=torch.contiguous_format)
         if x0 is not None:
@@ -105,14 +111,14 @@ class SolverState(ABC):
             if bool(drifted.any()):  # to start again is of no use where x is exact but for one rounding of A and b
                 size = self.operator_norm() * norms(x, A) + norm_b
                 drifted &= norm_r > torch.finfo(norm_r.dtype).eps * size
+            spent = drifted & (monitor.iterations >= max_iterations)
+            mark(monitor.status, spent, Status.MAX_ITERATIONS)
+            drifted &= ~spent
             if not bool(drifted.any()):
-                break
-            if monitor.taken >= max_iterations:
-                mark(monitor.status, drifted, Status.MAX_ITERATIONS)
                 break
             # Elements with an infinite target rest.
             again = torch.where(drifted, target, torch.inf)
-            x, later = self.iterate(b, x, again, max_iterations - monitor.taken)
+            x, later = self.iterate(b, x, again, monitor.left(drifted, max_iterations))
             later.fail(later.active, Status.MAX_ITERATIONS)
             monitor.extend(later, drifted)
             norm_r, previous = norms(b - A.apply(x), A), norm_r
@@ -173,3 +179,15 @@ def remove(x: Tensor, basis: Tensor) -> Tensor:
 
 def _largest(counts: Tensor) -> int:
     return int(counts.max()) if counts.numel() else 0
+
+
+def _out_of_range(b: Tensor, A: LinearOperator) -> Tensor | None:
+    """What to divide b by where squares of its entries would underflow or overflow; None if they would nowhere."""
+    k = len(A.in_shape)
+    largest = (
+        (torch.view_as_real(b) if b.is_complex() else b).abs().amax(tuple(range(b.ndim - k, b.ndim + b.is_complex())))
+    )
+    limits = torch.finfo(largest.dtype)
+    low, high = limits.tiny**0.5 / limits.eps, limits.max**0.5 * limits.eps
+    wild = (largest > 0) & torch.isfinite(largest) & ((largest < low) | (largest > high))
+    return spread(torch.where(wild, largest, 1.0), A) if bool(wild.any()) else None

@@ -66,11 +66,12 @@ class EquilibratedState(SolverState):
         for _ in range(ROUNDS):
             norm = norms(b - A.apply(self.scale * y), A)
             missed = ~monitor.active & (monitor.status == Status.CONVERGED) & (norm > target)
-            if monitor.taken >= max_iterations or not bool(missed.any()):
+            missed &= monitor.iterations < max_iterations
+            if not bool(missed.any()):
                 break
             goal = torch.where(missed, goal * (0.5 * target / norm), goal)
             again = torch.where(missed, goal, torch.inf)
-            y, later = self.state.iterate(c, y, again, max_iterations - monitor.taken)
+            y, later = self.state.iterate(c, y, again, monitor.left(missed, max_iterations))
             monitor.extend(later, missed)
             monitor.active = monitor.active | (later.active & missed)
         monitor.norms = [norm / divisor(unit) for norm in monitor.norms]

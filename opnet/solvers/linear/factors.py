@@ -96,11 +96,11 @@ class SparseFactors(Factors):
 
 
 def elements(A: LinearOperator) -> list[Any]:
-    """The operators of every batch element, in C order; for kinds whose tensors all begin with the batch."""
+    """The operators of every batch element, in C order; for kinds whose tensors end with as many axes as A acts on."""
     if not A.batch_shape:
         return [A]
-    depth = len(A.batch_shape)
-    flat = [t.expand(*A.batch_shape, *t.shape[depth:]).flatten(0, depth - 1) for t in A.tensors]
+    depth, k = len(A.batch_shape), len(A.in_shape)
+    flat = [t.expand(*A.batch_shape, *t.shape[t.ndim - k :]).flatten(0, depth - 1) for t in A.tensors]
     return [A.rebuild(parts) for parts in zip(*flat, strict=True)]
 
 

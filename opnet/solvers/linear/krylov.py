@@ -11,6 +11,8 @@ from opnet.core.expect import expect
 from opnet.linops.base import LinearOperator
 from opnet.solvers.linear.base import LinearSolver, Projected, SolverState
 
+INNER = 50  # iterations of a Krylov method that preconditions another
+
 
 class Krylov(LinearSolver):
     """A method that looks for x in the space of r, A M r, (A M)^2 r, ...; subclasses are frozen dataclasses.
@@ -55,8 +57,8 @@ class KrylovState(SolverState):
         return r if self.preconditioner is None else self.preconditioner.apply(r)
 
     def apply(self, r: Tensor) -> Tensor:
-        """A few digits of A^-1 r."""
-        return self.solve(r, rtol=1e-2).value
+        """Two digits of A^-1 r, or what a few iterations give."""
+        return self.solve(r, rtol=1e-2, max_iterations=INNER).value
 
     def adjoint(self) -> KrylovState:
         if self.operator.hermitian:

@@ -69,6 +69,10 @@ class Monitor:
         """Iterations that the slowest element took, no less."""
         return len(self.norms) - 1
 
+    def left(self, where: Tensor, max_iterations: int) -> int:
+        """Iterations that each of the elements `where` may still take."""
+        return max_iterations - int(self.iterations[where].max())
+
     def advance(self, norm: Tensor) -> None:
         """The active elements took an iteration, which left residuals of these norms."""
         self.iterations += self.active

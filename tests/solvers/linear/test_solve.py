@@ -10,6 +10,7 @@ from opnet.core.status import Status
 from opnet.linops.dense import Dense
 from opnet.linops.diffusion import Diffusion
 from opnet.solvers.linear.cg import CG
+from opnet.solvers.linear.direct import DirectSolver
 from opnet.solvers.linear.monitor import Monitor
 from opnet.solvers.linear.relaxation import RelaxationState
 from opnet.solvers.linear.solve import solve_linear
@@ -166,3 +167,30 @@ def test_arguments_are_checked():
         solve_linear(A, torch.ones(3), CG(), x0=torch.ones(2))
     with pytest.raises(ValueError, match=r"b: expected a batch that broadcasts with \(2,\), found \(3,\)"):
         solve_linear(Dense(torch.ones(2, 3, 3)), torch.ones(3, 3), CG())
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-170, 1e170, 1e300])
+def test_right_hand_sides_of_any_size_are_solved(size):
+    """Squares of their entries are no numbers of this precision."""
+    b = torch.tensor([[1.0, 1.0, 1.0], [size, 2 * size, 3 * size], [0.0, 0.0, 0.0]], dtype=torch.float64)
+    solution = solve_linear(Dense(2 * torch.eye(3, dtype=torch.float64)), b, CG())
+    torch.testing.assert_close(solution.value, b / 2, rtol=1e-8, atol=0)
+    assert solution.residual.max() <= 1e-8
+
+
+def test_an_element_that_takes_long_takes_no_iterations_from_others():
+    hard, _ = symmetric(torch.logspace(-14, 0, 12).double())
+    easy, _ = symmetric(torch.logspace(-6, 0, 12).double())
+    b = random(12)
+    alone = solve_linear(Dense(easy), b, CG(), rtol=1e-9, max_iterations=60, throw=False)
+    both = solve_linear(Dense(torch.stack([easy, hard])), b, CG(), rtol=1e-9, max_iterations=60, throw=False)
+    assert int(both.status[0]) == int(alone.status)
+
+
+def test_a_batch_of_some_coefficients_is_factorised():
+    c = torch.tensor([0.0, 10.0, 100.0], dtype=torch.float64)[:, None, None].expand(3, 4, 4)
+    A = Diffusion(torch.ones(4, 4, dtype=torch.float64), Grid((4, 4), nodes="cell"), c=c)
+    b = torch.ones(4, 4, dtype=torch.float64)
+    torch.testing.assert_close(
+        solve_linear(A, b, DirectSolver()).value, solve_linear(A, b, CG()).value, rtol=1e-6, atol=0
+    )
