@@ -183,10 +183,7 @@ def _largest(counts: Tensor) -> int:
 
 def _out_of_range(b: Tensor, A: LinearOperator) -> Tensor | None:
     """What to divide b by where squares of its entries would underflow or overflow; None if they would nowhere."""
-    k = len(A.in_shape)
-    largest = (
-        (torch.view_as_real(b) if b.is_complex() else b).abs().amax(tuple(range(b.ndim - k, b.ndim + b.is_complex())))
-    )
+    largest = flat(torch.view_as_real(b).abs().amax(-1) if b.is_complex() else b.abs(), A).amax(-1)
     limits = torch.finfo(largest.dtype)
     low, high = limits.tiny**0.5 / limits.eps, limits.max**0.5 * limits.eps
     wild = (largest > 0) & torch.isfinite(largest) & ((largest < low) | (largest > high))

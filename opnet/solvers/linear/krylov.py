@@ -11,7 +11,7 @@ from opnet.core.expect import expect
 from opnet.linops.base import LinearOperator
 from opnet.solvers.linear.base import LinearSolver, Projected, SolverState
 
-INNER = 50  # iterations of a Krylov method that preconditions another
+INNER = 20  # iterations of a Krylov method that preconditions another
 
 
 class Krylov(LinearSolver):
