@@ -38,6 +38,10 @@ class Multigrid(LinearSolver):
     with the smoother S and one or two cycles C on the next coarser level. It is a symmetric positive definite map, as
     conjugate gradients ask, if A is, `pre == post` and the cycle is "V" or "W".
 
+    Where numba is installed (`opnet[fast]`), V(1, 1)-cycles in float32 on two axes that do not wrap, with at most two
+    smoothing steps and on a CPU, and the conjugate gradients around them, run in compiled loops, one element of a batch
+    after the other; they are compiled at the first use and kept. The result is the same to rounding.
+
     A. Brandt, *Math. Comp.* 31 (1977) 333-390; U. Trottenberg, C. Oosterlee, A. Schueller, *Multigrid*, Academic Press
     2001, sections 2.4 to 2.6 and 7.7.
 

@@ -46,7 +46,7 @@ class Darcy(Problem):
     dimensionless.
 
     A sample's numbers do not depend on the other samples asked for with it beyond rounding; equal calls give equal
-    bytes on one kind of device, one build and one number of threads.
+    bytes on one kind of device, one build (with numba, or without) and one number of threads.
 
     Args:
         a_high, a_low: the coefficient where the field is positive and negative; positive.
