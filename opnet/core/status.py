@@ -46,7 +46,8 @@ _MEANINGS = {
     Status.NON_FINITE: "a NaN or Inf appeared",
     Status.MAX_STEPS: "the step limit was reached before the final time",
     Status.STEP_UNDERFLOW: "the step size fell below what the precision resolves",
-    Status.STAGNATED: "no progress over many iterations, above the tolerance: the method is too weak for this operator",
+    Status.STAGNATED: "no progress over many iterations, above the tolerance: the method is too weak for this "
+    "problem, or it has no solution",
     Status.INCONSISTENT: "b has a component in the kernel of A^H: no solution exists",
 }
 

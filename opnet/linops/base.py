@@ -10,6 +10,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from opnet.core.expect import expect
+
 Operator = TypeVar("Operator", bound="LinearOperator")
 
 
@@ -137,6 +139,7 @@ class LinearOperator(ABC):
     def __add__(self, other: LinearOperator) -> LinearOperator:
         from opnet.linops.composed import Sum
 
+        expect("A + B", other, LinearOperator, "a LinearOperator such as Identity(shape)")
         return Sum(self, other)
 
     def __sub__(self, other: LinearOperator) -> LinearOperator:

@@ -133,7 +133,7 @@ class Scaled(LinearOperator):
         return Scaled(self.operator.conj(), factor)
 
     def apply(self, x: Tensor) -> Tensor:
-        return self._times(self.operator.apply(x), len(self.out_shape))
+        return self.times(self.operator.apply(x), len(self.out_shape))
 
     def transpose(self) -> Scaled:
         return self if self.symmetric else Scaled(self.operator.transpose(), self.factor)
@@ -142,8 +142,9 @@ class Scaled(LinearOperator):
         return self.operator.nullspace()
 
     def diagonal(self) -> Tensor:
-        return self._times(self.operator.diagonal(), len(self.in_shape))
+        return self.times(self.operator.diagonal(), len(self.in_shape))
 
-    def _times(self, y: Tensor, dims: int) -> Tensor:
+    def times(self, y: Tensor, dims: int) -> Tensor:
+        """The factor times y, whose last `dims` dimensions are not batch."""
         factor = self.factor
         return (factor.reshape(*factor.shape, *(1,) * dims) if isinstance(factor, Tensor) else factor) * y

@@ -165,9 +165,15 @@ class Diffusion(LinearOperator):
 
     @property
     def singular(self) -> bool:
-        """Whether constants are in the kernel: no side is Dirichlet or Robin, and there is no c."""
-        held = any(side in ("dirichlet", "robin") for pair in self.grid.boundary for side in pair)
-        return self.reaction is None and not held
+        """Whether constants are in the kernel: no side is Dirichlet, every beta is zero, and so is c."""
+        d = self.grid.dim
+        if any("dirichlet" in pair for pair in self.grid.boundary):
+            return False
+        robin = [
+            (axis, -side) for axis, pair in enumerate(self.grid.boundary) for side in (0, 1) if pair[side] == "robin"
+        ]
+        held = [self.faces[axis].select(axis - d, end) for axis, end in robin]
+        return not any(bool((c != 0).any()) for c in held + ([] if self.reaction is None else [self.reaction]))
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:

@@ -29,7 +29,8 @@ class Stencil(LinearOperator):
     opposite offsets the one whose first non-zero entry is 1.
 
     Args:
-        coefficients: c_q by offset q; (*batch, *grid) each, batches that broadcast; absent ones are zero.
+        coefficients: c_q by offset q; (*batch, *grid) each, batches that broadcast; absent ones are zero. Some are
+            kept, not copied: they are not to be changed in place afterwards.
         periodic: whether each axis wraps.
         symmetric: say so where A^T = A. Of opposite offsets either may then be left out, and one is not looked at.
 

@@ -336,3 +336,15 @@ ROBIN = Grid((4, 4), boundary=("robin", "neumann"), nodes="cell")
 def test_what_does_not_fit_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "options", [{"c": 0.0}, {"c": torch.zeros(6, 6, dtype=torch.float64)}, {"boundary": "robin", "robin": 0.0}]
+)
+@pytest.mark.parametrize("nodes", ["cell", "vertex"])
+def test_zero_reaction_and_zero_beta_hold_nothing(options, nodes):
+    options = {"boundary": "neumann", **options}
+    grid = Grid((6, 6), boundary=options.pop("boundary"), nodes=nodes)
+    A = Diffusion(torch.ones(6, 6, dtype=torch.float64), grid, **options)
+    assert A.singular
+    torch.testing.assert_close(A @ A.nullspace(), torch.zeros(1, 6, 6, dtype=torch.float64))

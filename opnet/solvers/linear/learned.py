@@ -23,8 +23,9 @@ class Learned(LinearSolver):
     The map sees residuals scaled to unit norm, batch element by batch element, in the dtype of its first parameter (of
     the residual if it has none); its corrections are scaled back. It runs without gradients and in the mode, training
     or evaluation, in which it stands. Whatever it returns, the solver checks the residual of the result: a bad network
-    costs iterations, never the answer. For the adjoint system of an operator that is not Hermitian the same map serves,
-    by trial.
+    costs iterations, many where it is untrained, and may end at their limit, but it never gives a wrong answer. The
+    solve has no gradients to its parameters. For the adjoint system of an operator that is not Hermitian the same map
+    serves, by trial.
 
     Args:
         module: maps (*batch, *in_shape) to the same shape.

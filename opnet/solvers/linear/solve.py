@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from opnet.core.expect import expect
+from opnet.core.expect import expect, integer
 from opnet.core.status import Status
 from opnet.linops.base import LinearOperator
 from opnet.solvers.linear.base import LinearSolver, SolverState, remove
@@ -75,7 +75,8 @@ def solve_linear(
     rows, columns = A.shape
     if A.in_shape != A.out_shape:
         raise ValueError(f"solve_linear: expected a square operator, found {rows} x {columns}")
-    if not (rtol > 0 and max_iterations >= 0):
+    max_iterations = integer("solve_linear: max_iterations", max_iterations)
+    if not (0 < rtol < torch.inf and max_iterations >= 0):
         raise ValueError(f"solve_linear: expected rtol > 0 and max_iterations >= 0, found {rtol} and {max_iterations}")
     _check_batches(A, b, x0)
     wanted = torch.is_grad_enabled() and _depends_on_parameters(A, b)
@@ -91,7 +92,8 @@ def solve_linear(
             solution = state.solve(remove(b, basis), x0, rtol=rtol, max_iterations=max_iterations)
             solution = _with_unreachable(solution, unreachable(b, basis, A), rtol)
     if throw:
-        report(f"solve_linear with {type(solver).__name__}", solution, rtol)
+        method = getattr(solver, "method", solver)  # of a state
+        report(f"solve_linear with {type(method).__name__}", solution, rtol)
     if not wanted:
         return solution
     system = System(state, rtol, max_iterations, basis)

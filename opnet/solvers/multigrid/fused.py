@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 ENDS = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.BREAKDOWN, Status.NON_FINITE)  # what the loops return
 OFFSETS = ((0, 0), (0, 1), (1, 0), (1, 1), (1, -1))  # of the planes of a matrix
-KEPT = 2**29  # bytes of hierarchies that a batch keeps; a larger one sets each element up again when its turn comes
+MOST = 10**6  # iterations, more than any grid here takes
+KEPT = 2**31  # bytes of hierarchies that a batch keeps; a larger one sets each element up again when its turn comes
 
 
 @cache
@@ -57,7 +58,7 @@ def fits(method: Multigrid, A: Stencil) -> bool:
     """Whether the compiled loops are there and do what is asked: V(1, 1), single precision, two axes of a CPU."""
     return (
         A.device.type == "cpu"
-        and A.dtype == torch.float64
+        and A.dtype in (torch.float32, torch.float64)
         and A.symmetric
         and len(A.in_shape) == 2
         and not any(A.periodic)
@@ -122,7 +123,7 @@ class FusedMultigrid:
         norms = torch.zeros(*batch, longest, dtype=torch.float64)
         for (_, index), found in zip(order, histories, strict=True):
             norms[index] = torch.cat([found, found[-1:].expand(longest - len(found))])
-        return x, Monitor.from_history(norms.movedim(-1, 0), target, status, iterations)
+        return x, Monitor.from_history(norms.movedim(-1, 0).to(target.dtype), target, status, iterations)
 
     def _elements(self, batch: tuple[int, ...]) -> list[tuple[int, tuple[int, ...]]]:
         """Pairs of an operator's number and the index of a right-hand side, those of one operator together."""
@@ -220,6 +221,7 @@ class FusedElement:
         fields = [arrays.zeros(self.size) for _ in range(4)]
         loops.pad(x, fields[0], ny, nx, pitch)
         loops.pad(r, fields[1], ny, nx, pitch)
+        limit = min(limit, MOST)
         history = np.zeros(limit + 1)
         with self._lock:
             taken, end = loops.conjugate_gradients(

@@ -16,7 +16,7 @@ from opnet.linops.stencil import Stencil
 from opnet.solvers.multigrid.coarsening import coarsenings
 from opnet.solvers.multigrid.interpolation import Interpolation
 from opnet.solvers.multigrid.rediscretised import coarsen, grid_hierarchy
-from opnet.solvers.multigrid.smoothers import as_stencil
+from opnet.solvers.multigrid.stencils import as_stencil
 from opnet.solvers.multigrid.transfer import Transfer
 
 KERNEL = 256  # times the rounding that is expected of a zero eigenvalue

@@ -16,7 +16,8 @@ from opnet.solvers.linear.relaxation import Chebyshev, Jacobi
 from opnet.solvers.multigrid.cycle import VISITS, Cycle
 from opnet.solvers.multigrid.fused import FusedMultigrid, fits
 from opnet.solvers.multigrid.hierarchy import Hierarchy, galerkin_hierarchy, rediscretised_hierarchy
-from opnet.solvers.multigrid.smoothers import GaussSeidel, Lines, as_stencil
+from opnet.solvers.multigrid.smoothers import GaussSeidel, Lines
+from opnet.solvers.multigrid.stencils import as_stencil
 
 COARSE = {"galerkin": galerkin_hierarchy, "rediscretised": rediscretised_hierarchy}
 LARGEST_DENSE = 1024  # unknowns of a coarsest grid
@@ -27,20 +28,24 @@ SMOOTHERS = (Chebyshev, Jacobi, GaussSeidel, Lines)
 @register("solver", "Multigrid")
 @dataclass(frozen=True)
 class Multigrid(LinearSolver):
-    r"""Multigrid for operators that couple nearest neighbours on a grid: `Diffusion` and `Stencil`, in 1, 2 or 3 axes.
+    r"""Multigrid for operators that couple nearest neighbours on a grid of 1, 2 or 3 axes: `Diffusion` and `Stencil`,
+    and such as `Identity(shape) + dt * A`.
 
     Every second node of an axis is kept, whatever its length; the interpolation P is taken from the operator, so that
     it follows jumps of the coefficient, and the coarse operator is P^T A P (`Interpolation`). That makes the number of
-    iterations nearly independent of the grid and of the size of jumps. A cycle is
+    iterations nearly independent of the grid, and of the size of jumps across interfaces that the grid resolves; cells
+    of either of two values at random, 1 and 1e4, are hard (over 100 iterations on 64 x 64). A cycle is
 
     .. math:: x \leftarrow S(b), \quad x \leftarrow x + P \, C(P^T (b - A x)), \quad x \leftarrow S^*(x, b)
 
     with the smoother S and one or two cycles C on the next coarser level. It is a symmetric positive definite map, as
     conjugate gradients ask, if A is, `pre == post` and the cycle is "V" or "W".
 
-    Where numba is installed (`opnet[fast]`), V(1, 1)-cycles in float32 on two axes that do not wrap, with at most two
-    smoothing steps and on a CPU, and the conjugate gradients around them, run in compiled loops, one element of a batch
-    after the other; they are compiled at the first use and kept. The result is the same to rounding.
+    Where numba is installed (`opnet[fast]`), V(1, 1)-cycles in float32 on two axes that do not wrap, with Galerkin
+    operators and at most two smoothing steps (Chebyshev or Jacobi), on a CPU, and the conjugate gradients around them,
+    run in compiled loops, one element of a batch after the other. They are compiled at the first use, in about ten
+    seconds, and kept. The result is the same to rounding. A batch of over 2 GiB of hierarchies keeps none and sets each
+    element up again when its turn comes: for conjugate gradients once a solve, for others in every iteration.
 
     A. Brandt, *Math. Comp.* 31 (1977) 333-390; U. Trottenberg, C. Oosterlee, A. Schueller, *Multigrid*, Academic Press
     2001, sections 2.4 to 2.6 and 7.7.
@@ -52,12 +57,13 @@ class Multigrid(LinearSolver):
         coarse: "galerkin", or "rediscretised": coefficients averaged on halved cells, for `Diffusion` on cells of even
             sizes; it bears jumps up to about 100.
         coarsest: stop coarsening at this many unknowns, solved densely.
-        full: begin a solve without x0 by full multigrid: the coarsest problem's solution, interpolated and improved by
-            one cycle on every level (A. Brandt 1977, section 4).
-        dtype: precision of the cycle, torch.float32 (by default: it halves the memory traffic) or torch.float64; that
-            of the parts for a complex operator. The residuals are the Krylov method's or the solver's own, in the
-            operator's precision, and so is the result. float32 bears condition numbers of D^-1 A up to about 1e6;
-            beyond, such as at coefficients 1e4 times larger along an axis without Dirichlet sides, float64 is needed.
+        full: as a solver (not as a preconditioner), begin without x0 by full multigrid: the coarsest problem's
+            solution, interpolated and improved by one cycle on every level (A. Brandt 1977, section 4).
+        dtype: precision of the cycle, torch.float32 (by default on two and three axes: it halves the memory traffic)
+            or torch.float64 (by default on one); that of the parts for a complex operator. The residuals are the Krylov
+            method's or the solver's own, in the operator's precision, and so is the result. float32 bears condition
+            numbers of D^-1 A up to about 1e6; beyond, such as at coefficients 1e4 times larger along an axis without
+            Dirichlet sides, float64 is needed.
 
     >>> from opnet.linops.diffusion import Diffusion
     >>> from opnet.solvers.linear.cg import CG
@@ -106,7 +112,7 @@ class Multigrid(LinearSolver):
 
     def cycle_dtype(self, operator: LinearOperator) -> torch.dtype:
         """The precision of the cycle for an operator."""
-        dtype = self.dtype or torch.float32
+        dtype = self.dtype or (torch.float32 if len(operator.in_shape) > 1 else torch.float64)
         return dtype.to_complex() if operator.dtype.is_complex else dtype
 
 
@@ -148,7 +154,8 @@ class MultigridState(SolverState):
 
     def apply(self, r: Tensor) -> Tensor:
         """One cycle from zero."""
-        if self._fused is not None and r.dtype == torch.float64:
+        self.operator.check_argument(r)
+        if self._fused is not None and not _differentiated(r):
             return self._fused.apply(r)
         if r.dtype == self.dtype:
             return self.cycle.apply(r)
@@ -160,7 +167,7 @@ class MultigridState(SolverState):
         return super().iterate(b, x, target, max_iterations)
 
     def fused_cg(self, b: Tensor, x: Tensor, target: Tensor, max_iterations: int) -> tuple[Tensor, Monitor] | None:
-        if self._fused is None:
+        if self._fused is None or _differentiated(b, x):
             return None
         r = b - self.operator.apply(x) if bool(x.any()) else b.contiguous()
         return self._fused.conjugate_gradients(b, x, r, target, max_iterations)
@@ -179,3 +186,8 @@ class MultigridState(SolverState):
             x = level.prolong(x)
             x += self.cycle.apply(sides[depth] - level.operator.apply(x), depth)
         return x
+
+
+def _differentiated(*fields: Tensor) -> bool:
+    """Whether gradients to one of the fields are asked for, which compiled loops do not have."""
+    return torch.is_grad_enabled() and any(field.requires_grad for field in fields)

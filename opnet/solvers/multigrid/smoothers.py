@@ -18,14 +18,14 @@ from torch import Tensor
 from opnet.core.expect import integer
 from opnet.core.registry import register
 from opnet.linops.base import LinearOperator
-from opnet.linops.diffusion import Diffusion
 from opnet.linops.stencil import Stencil
 from opnet.solvers.linear.base import LinearSolver, SolverState
+from opnet.solvers.multigrid.stencils import as_stencil
 from opnet.solvers.multigrid.tridiagonal import Tridiagonal
 
-# Unit roundoffs by which diagonals of lines are raised: a line that nothing else holds, such as one between Neumann
-# sides, is singular, and its consistent problem then has a solution.
-HELD = 32
+# A line that nothing holds, such as one between Neumann sides, is singular, though its consistent problem has
+# solutions: where a line's entries add up to less than this fraction of its diagonal, that is raised by as much.
+HELD = 4e-6
 
 
 @register("solver", "GaussSeidel")
@@ -164,7 +164,8 @@ class LinesState(SweepState):
             along = [tuple(int(i == axis) * step for i in range(d)) for step in (-1, 0, 1)]
             zero = torch.zeros_like(A.coefficients[along[1]])
             lower, diagonal, upper = (A.coefficients.get(q, zero) for q in along)
-            diagonal = diagonal * (1 + HELD * torch.finfo(A.dtype).eps)
+            sums, sizes = ((c.sum(axis - d, keepdim=True)).abs() for c in (lower + diagonal + upper, diagonal))
+            diagonal = torch.where(sums > HELD * sizes, diagonal, diagonal * (1 + HELD))
             for parity in product((0, 1), repeat=d - 1):
                 others = iter(parity)
                 lines: Any = (..., *(slice(None) if i == axis else slice(next(others), None, 2) for i in range(d)))
@@ -184,14 +185,3 @@ class LinesState(SweepState):
             return self
         A = self.operator.adjoint()
         return LinesState(A, self.sweeps, as_stencil("Lines", A), self.axes)
-
-
-def as_stencil(what: str, operator: LinearOperator) -> Stencil:
-    """The operator as a stencil; `ValueError` if it is not one, or has no diagonal."""
-    if isinstance(operator, Diffusion):
-        return operator.stencil()
-    if isinstance(operator, Stencil) and (0,) * len(operator.in_shape) not in operator.half:
-        raise ValueError(f"{what}: expected a Stencil with a diagonal, found one of the offsets {list(operator.half)}")
-    if not isinstance(operator, Stencil):
-        raise ValueError(f"{what}: expected a Diffusion or Stencil operator, found {type(operator).__name__}")
-    return operator

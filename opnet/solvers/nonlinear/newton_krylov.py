@@ -70,7 +70,9 @@ class NewtonKrylov(NonlinearSolver):
     Byrd, M. Marazzi and J. Nocedal, *Math. Program.* 99 (2004) 127-148): start elsewhere, or with `Anderson`.
 
     Args:
-        linear: the method for J s = -F: GMRES, unless J is known to be symmetric.
+        linear: the method for J s = -F: GMRES, unless J is known to be symmetric. J is known by its products alone;
+            what preconditions it is set up for a nearby operator, such as the problem's linear part L:
+            `GMRES(preconditioner=Surrogate(L, Multigrid()))`.
         forcing: how exactly: `EisenstatWalker()`, or one eta in (0, 1) for all steps.
         linear_iterations: at most, a step.
 

@@ -50,7 +50,7 @@ def solve_nonlinear(
             Equations*, SIAM 1995, section 5.2).
         atol: absolute tolerance of the residual, in units of F. A start that is a root to rounding needs one.
         max_iterations: for each element.
-        adjoint: the linear solver of the backward pass, to `rtol`; `GMRES()` by default.
+        adjoint: the linear solver of the backward pass, to `rtol`; by default that of `NewtonKrylov`, else `GMRES()`.
         throw: raise on failure; else look at `NonlinearSolution.status`.
 
     Raises:
@@ -70,6 +70,7 @@ def solve_nonlinear(
     tensor([0.3536, 0.1667], dtype=torch.float64)
     """
     _check(x0, method, batch_dims, rtol, atol, max_iterations, adjoint)
+    adjoint = adjoint or getattr(method, "linear", None)
 
     def checked(x: Tensor) -> Tensor:
         return _of_the_form("solve_nonlinear: F", F(x, *parameters), x)

@@ -8,6 +8,7 @@ import torch
 from opnet.core.errors import AccuracyWarning
 from opnet.core.status import Status
 from opnet.linops.dense import Dense
+from opnet.linops.diagonal import Identity
 from opnet.linops.diffusion import Diffusion
 from opnet.linops.stencil import Stencil
 from opnet.solvers.linear.cg import CG
@@ -427,8 +428,8 @@ def test_richardson_is_the_cycle_alone():
 def test_operators_that_are_not_grids_are_refused():
     grid = Grid((16, 16), nodes="cell")
     A = Diffusion(torch.ones(16, 16, dtype=torch.float64), grid)
-    for operator in (Dense(torch.eye(4)), A + A, 2 * A):
-        with pytest.raises(ValueError, match="Multigrid: expected a Diffusion or Stencil operator, found"):
+    for operator in (Dense(torch.eye(4)), A @ A, A + A @ A):
+        with pytest.raises(ValueError, match=r"Multigrid: expected a Diffusion or Stencil operator, .* found"):
             Multigrid().setup(operator)
 
 
@@ -469,3 +470,50 @@ def test_every_cycle_on_every_side():
         for full in (False, True):
             method = Multigrid(cycle=cycle, smoother=smoother, full=full)
             assert iterations(A, method, random(2, *grid.shape)) <= (32 if grid.dim < 3 else 45)
+
+
+def test_a_step_of_the_heat_equation_is_a_stencil_too():
+    """(I + dt A) u = u0, for two steps at once, and with gradients to dt."""
+    A, u0 = Diffusion(random(33, 40).exp(), Grid((33, 40), nodes="cell")), random(33, 40, seed=1)
+    dt = torch.tensor([1e-4, 1e-2], dtype=torch.float64, requires_grad=True)
+    H = Identity((33, 40)) + dt * A
+    solution = solve_linear(H, u0, CG(preconditioner=Multigrid()))
+    assert int(solution.iterations.max()) <= 9
+    solution.value.square().sum().backward()
+    plain = dt.detach().clone().requires_grad_()
+    matrix = torch.eye(33 * 40, dtype=torch.float64) + plain[:, None, None] * A.to_dense()
+    torch.linalg.solve(matrix, u0.flatten()).square().sum().backward()
+    torch.testing.assert_close(dt.grad, plain.grad, rtol=1e-6, atol=0)
+
+
+def test_a_residual_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match="expected an argument of shape"):
+        Multigrid().setup(Diffusion(torch.ones(20, 20, dtype=torch.float64), Grid((20, 20), nodes="cell"))).apply(
+            torch.ones(10, 10, dtype=torch.float64)
+        )
+
+
+def test_a_cycle_has_gradients_to_its_residual_whatever_runs_it():
+    state = Multigrid().setup(Diffusion(torch.ones(20, 20, dtype=torch.float64), Grid((20, 20), nodes="cell")))
+    r = random(20, 20).requires_grad_()
+    state.apply(r).sum().backward()
+    assert float(r.grad.abs().min()) > 0
+
+
+@pytest.mark.parametrize("n", [40, 64])
+def test_a_line_of_strong_jumps(n):
+    a = torch.where(random(n) > 0, 1e6, 1.0).double()
+    A = Diffusion(a, Grid((n,), boundary=(("dirichlet", "neumann"),), nodes="cell"))
+    assert (
+        int(solve_linear(A, torch.ones(n, dtype=torch.float64), CG(preconditioner=Multigrid()), rtol=1e-6).iterations)
+        <= 4
+    )
+
+
+def test_single_precision_operators_run_in_the_same_loops():
+    a, b = random(33, 41).exp(), random(33, 41, seed=1)
+    grid = Grid((33, 41), extent=((0, 33), (0, 41)), nodes="cell")
+    double = solve_linear(Diffusion(a, grid), b, CG(preconditioner=Multigrid()))
+    single = solve_linear(Diffusion(a.float(), grid), b.float(), CG(preconditioner=Multigrid()), rtol=1e-4)
+    assert single.value.dtype == single.residual.dtype == torch.float32
+    torch.testing.assert_close(single.value.double(), double.value, rtol=0, atol=1e-3 * float(double.value.abs().max()))

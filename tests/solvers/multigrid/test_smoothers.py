@@ -177,7 +177,7 @@ def test_arguments_are_checked():
     ):
         as_stencil("here", without)
     for smoother in (GaussSeidel(), Lines()):
-        with pytest.raises(ValueError, match="expected a Diffusion or Stencil operator, found Dense"):
+        with pytest.raises(ValueError, match=r"expected a Diffusion or Stencil operator, .* found Dense"):
             smoother.setup(Dense(torch.eye(4)))
     for wrong in (0, -1):
         with pytest.raises(ValueError, match=r"GaussSeidel.sweeps: expected"):
