@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from inspect import unwrap
 from typing import Any
 
@@ -36,8 +37,12 @@ U = np.uint64
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function in machine code, kept between processes. NaN and Inf keep their meaning; sums may be reordered."""
-    jit = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"})
-    return jit(unwrap(function))  # an import hook that checks types may have wrapped it
+    plain = unwrap(function)  # an import hook that checks types may have wrapped it
+    jit = partial(njit, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"})
+    try:
+        return jit(cache=True)(plain)
+    except RuntimeError:  # there is no folder that may be written: compiled in every process
+        return jit()(plain)
 
 
 @compiled
