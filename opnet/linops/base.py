@@ -24,6 +24,7 @@ class LinearOperator(ABC):
 
     Attributes:
         symmetric: whether A^T = A is known by construction (False where it is not known).
+        self_contained: whether `tensors` are known to be all that A depends on.
     """
 
     in_shape: tuple[int, ...]
@@ -32,6 +33,7 @@ class LinearOperator(ABC):
     dtype: torch.dtype
     device: torch.device
     symmetric: bool = False
+    self_contained: bool = False
 
     @property
     @abstractmethod

@@ -79,7 +79,7 @@ class Diffusion(LinearOperator):
             [ 0.,  0., -1.,  3.]], dtype=torch.float64)
     """
 
-    symmetric = True
+    symmetric = self_contained = True
     _data: dict[Side, Tensor] | None  # what boundary data are multiplied by, where it is known
 
     def __init__(

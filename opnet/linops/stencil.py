@@ -49,6 +49,8 @@ class Stencil(LinearOperator):
             [ 0.,  0., -1.,  2.]])
     """
 
+    self_contained = True
+
     def __init__(
         self, coefficients: Mapping[Offset, Tensor], periodic: Sequence[bool], *, symmetric: bool = False
     ) -> None:

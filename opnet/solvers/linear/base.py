@@ -183,7 +183,8 @@ def _largest(counts: Tensor) -> int:
 
 def _out_of_range(b: Tensor, A: LinearOperator) -> Tensor | None:
     """What to divide b by where squares of its entries would underflow or overflow; None if they would nowhere."""
-    largest = flat(torch.view_as_real(b).abs().amax(-1) if b.is_complex() else b.abs(), A).amax(-1)
+    entries = flat(torch.view_as_real(b).abs().amax(-1) if b.is_complex() else b, A)
+    largest = entries.amax(-1).maximum(-entries.amin(-1))
     limits = torch.finfo(largest.dtype)
     low, high = limits.tiny**0.5 / limits.eps, limits.max**0.5 * limits.eps
     wild = (largest > 0) & torch.isfinite(largest) & ((largest < low) | (largest > high))

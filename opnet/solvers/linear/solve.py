@@ -113,6 +113,8 @@ def _with_unreachable(solution: Solution, share: Tensor, rtol: float) -> Solutio
 
 def _depends_on_parameters(A: LinearOperator, b: Tensor) -> bool:
     """Whether b or a tensor of A requires a gradient; `ValueError` if something else does, which would get none."""
+    if A.self_contained:
+        return b.requires_grad or any(t.requires_grad for t in A.tensors)
     if not A.apply(b).requires_grad:
         return False
     bare = A.rebuild(tuple(t.detach() for t in A.tensors))

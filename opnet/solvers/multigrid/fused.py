@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from opnet.core.status import Status
+from opnet.linops.dense import Dense
 from opnet.linops.stencil import Offset, Stencil
 from opnet.solvers.linear.monitor import Monitor
 from opnet.solvers.linear.relaxation import Chebyshev, Jacobi
@@ -191,12 +192,10 @@ class FusedElement:
             setup.scaled_interpolation(P, *coarse[:3], pitch, s, coarse_s, single, fine[loops.WEIGHTS])
             S, planes, s = C, 5, coarse_s
         ny, nx, pitch = levels[-1][:3]
-        fields = [_unpadded(part, ny, nx, pitch, loops) for part in (*np.split(S, planes), s)]
-        last = Stencil(dict(zip(OFFSETS, fields[:-1], strict=False)), [False, False], symmetric=True)
-        scale = fields[-1].flatten()
+        *fields, scale = (_unpadded(part, ny, nx, pitch, loops) for part in (*np.split(S, planes), s))
         arrays.give_back(*used)
-        inverse = dense_inverse(last, self.shape) / (scale[:, None] * scale)
-        return inverse.to(torch.float32).numpy().ravel()
+        inverse = dense_inverse(Dense(torch.from_numpy(_dense(fields))), (self.shape[0] * nx,)).numpy()
+        return (inverse / np.outer(scale, scale)).astype(np.float32).ravel()
 
     def cycle(self) -> None:
         """One cycle for whatever right-hand side lies there; for timing."""
@@ -265,7 +264,18 @@ def _flat(field: Tensor) -> np.ndarray:
     return field.detach().contiguous().numpy().reshape(-1)
 
 
-def _unpadded(field: np.ndarray, ny: int, nx: int, pitch: int, loops: ModuleType) -> Tensor:
+def _unpadded(field: np.ndarray, ny: int, nx: int, pitch: int, loops: ModuleType) -> np.ndarray:
     values = np.empty(ny * nx)
     loops.unpad(np.ascontiguousarray(field), values, ny, nx, pitch)
-    return torch.from_numpy(values.reshape(ny, nx))
+    return values.reshape(ny, nx)
+
+
+def _dense(planes: list[np.ndarray]) -> np.ndarray:
+    """The symmetric matrix whose diagonal and couplings the planes are."""
+    ny, nx = planes[0].shape
+    node, matrix = np.arange(ny * nx).reshape(ny, nx), np.zeros((ny * nx, ny * nx))
+    for (up, right), plane in zip(OFFSETS, planes, strict=False):
+        own = slice(0, ny - up), slice(max(0, -right), nx - max(0, right))
+        other = slice(up, ny), slice(max(0, right), nx - max(0, -right))
+        matrix[node[own], node[other]] = matrix[node[other], node[own]] = plane[own]
+    return matrix
