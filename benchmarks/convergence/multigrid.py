@@ -7,7 +7,8 @@ Dirichlet sides, f = 1, to a relative residual of 1e-8:
 
 - interfaces: two phases along the zero level of a Gaussian random field, with ratios 4, 1e4 and 1e6;
 - checkerboard: 8 x 8 squares, ratio 1e4; random cells: independent, log-uniform over 1e4: 64 x 64
-  of them on every grid, and as many as the grid has cells, which is another problem on every grid;
+  of them on every grid, and as many as the grid has cells, which is another problem on every grid; and cells of either
+  of two values, 1 and 1e4, which are hard, on 64 x 64 alone and with nothing expected;
 - anisotropy: the coefficient of one axis 100 times that of the other, constant, on the interfaces with ratio 4, and on
   those with ratio 1e4; smoothed by lines, with jumps in W-cycles.
 
@@ -63,6 +64,10 @@ def fixed_random_cells(seed: int, grid: Grid) -> Tensor:
     return coarse.repeat_interleave(grid.shape[0] // 64, 0).repeat_interleave(grid.shape[1] // 64, 1)
 
 
+def two_valued_cells(seed: int, grid: Grid) -> Tensor:
+    return torch.where(random_cells(seed, grid) > 100, 1e4, 1.0).double()
+
+
 def constant(seed: int, grid: Grid) -> Tensor:
     return torch.ones(grid.shape, dtype=torch.float64)
 
@@ -75,6 +80,7 @@ CASES = {
     "checkerboard 1e4": (checkerboard, 1, POINTS, 2, 30, None),
     "64 x 64 random cells 1e4": (fixed_random_cells, 1, POINTS, 10, 50, None),
     "n x n random cells 1e4": (random_cells, 1, POINTS, 10, 50, None),
+    "64 x 64 two-valued cells 1e4": (two_valued_cells, 1, POINTS, 10, None, None),
     "anisotropy 100": (constant, 100, LINES, 1, 10, None),
     "anisotropy 100, interfaces 12/3": (interfaces(3, 12), 100, LINES_W, 10, 40, None),
     "anisotropy 100, interfaces 1e4": (interfaces(1, 1e4), 100, LINES_W, 10, 40, None),
@@ -98,13 +104,13 @@ def contraction(A: Diffusion, method: Multigrid, seed: int, cycles: int = 24, la
 def study(case: str, sizes: tuple[int, ...], seeds_at_most: int) -> tuple[list[Record], bool]:
     coefficient, ratio, method, seeds, most, largest = CASES[case]
     records, worst, fine = [], [], True
-    for n in sizes:
+    for n in sizes if most is not None else sizes[:1]:
         grid, counts, factors = Grid((n, n), nodes="cell"), [], []
         for seed in range(min(seeds, seeds_at_most)):
             a = coefficient(seed, grid)
             A = Diffusion([ratio * a, a] if ratio != 1 else a, grid)
             ones = torch.ones_like(a)
-            solution = solve_linear(A, ones, CG(preconditioner=method), max_iterations=200, throw=False)
+            solution = solve_linear(A, ones, CG(preconditioner=method), max_iterations=400, throw=False)
             assert Status(int(solution.status)) in (Status.CONVERGED, Status.ROUNDING_FLOOR), (case, n, seed, solution)
             counts.append(int(solution.iterations))
             if largest is not None:
@@ -113,8 +119,10 @@ def study(case: str, sizes: tuple[int, ...], seeds_at_most: int) -> tuple[list[R
         records.append(
             record("iterations", max(counts), low=min(counts), high=max(counts), expected=most, n=n, case=case)
         )
-        fine &= max(counts) <= most
-        line = f"{case}, n = {n}: {min(counts)} to {max(counts)} iterations (at most {most})"
+        fine &= most is None or max(counts) <= most
+        line = f"{case}, n = {n}: {min(counts)} to {max(counts)} iterations" + (
+            f" (at most {most})" if most is not None else ""
+        )
         if largest is not None:
             records.append(
                 record("factor", max(factors), low=min(factors), high=max(factors), expected=largest, n=n, case=case)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from opnet.core.expect import integer
 from opnet.core.registry import register
 from opnet.core.status import Status
 from opnet.linops.base import LinearOperator
@@ -50,7 +51,7 @@ class FlexibleCG(Krylov):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.memory < 1:
+        if integer("FlexibleCG.memory", self.memory) < 1:
             raise ValueError(f"FlexibleCG.memory: expected at least 1 direction, found {self.memory}")
 
     def bind(self, operator: LinearOperator, preconditioner: SolverState | None) -> FlexibleCGState:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from opnet.core.expect import integer
 from opnet.core.registry import register
 from opnet.core.status import Status
 from opnet.linops.base import LinearOperator
@@ -44,7 +45,7 @@ class GMRES(Krylov):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.restart < 1:
+        if integer("GMRES.restart", self.restart) < 1:
             raise ValueError(f"GMRES.restart: expected at least 1 iteration, found {self.restart}")
 
     def bind(self, operator: LinearOperator, preconditioner: SolverState | None) -> GMRESState:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ENDS = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.BREAKDOWN, Status.NON_FINITE)  # what the loops return
 OFFSETS = ((0, 0), (0, 1), (1, 0), (1, 1), (1, -1))  # of the planes of a matrix
-MOST = 10**6  # iterations, more than any grid here takes
+MOST = 10**6  # iterations whose residuals are recorded; whoever allows more is left to torch
 KEPT = 2**31  # bytes of hierarchies that a batch keeps; a larger one sets each element up again when its turn comes
 
 
@@ -130,7 +130,7 @@ class FusedMultigrid:
         """Pairs of an operator's number and the index of a right-hand side, those of one operator together."""
         own = torch.arange(self._count).reshape(self.batch_shape).expand(batch)
         pairs = [(int(own[tuple(index)]), tuple(index)) for index in np.ndindex(*batch)]
-        return sorted(pairs) if not self.keeps else pairs
+        return sorted(pairs)
 
 
 class FusedElement:
@@ -220,7 +220,6 @@ class FusedElement:
         fields = [arrays.zeros(self.size) for _ in range(4)]
         loops.pad(x, fields[0], ny, nx, pitch)
         loops.pad(r, fields[1], ny, nx, pitch)
-        limit = min(limit, MOST)
         history = np.zeros(limit + 1)
         with self._lock:
             taken, end = loops.conjugate_gradients(

@@ -179,10 +179,10 @@ def down(F, T, level, w1, w2, buffer):
 
     The steps give x = (w1 + w2) b - w1 w2 A b, which is not stored.
     """
-    ny, nx, pitch, planes, base = T[level, 0], T[level, 1], T[level, 2], T[level, 3], T[level, 4]
-    b, rows = T[level, 6], ny + 3
-    size, n, coarse_pitch = rows * pitch, T[level + 1, 1], T[level + 1, 2]
-    coarse_size, P, out = (T[level + 1, 0] + 3) * coarse_pitch, T[level, 5], T[level + 1, 6]
+    ny, nx, pitch, planes, base = T[level, NY], T[level, NX], T[level, PITCH], T[level, PLANES], T[level, COUPLINGS]
+    b, rows = T[level, RIGHT], ny + 3
+    size, n, coarse_pitch = rows * pitch, T[level + 1, NX], T[level + 1, PITCH]
+    coarse_size, P, out = (T[level + 1, NY] + 3) * coarse_pitch, T[level, WEIGHTS], T[level + 1, RIGHT]
     total, product, one, zero = w1 + w2, -w1 * w2, w1 * 0 + 1, w1 * 0
     clear(buffer, 0, 5 * pitch)
     even, odd, r = 5 * pitch + MARGIN, 6 * pitch + MARGIN, 4 * pitch + MARGIN
@@ -225,17 +225,17 @@ def down(F, T, level, w1, w2, buffer):
             if k > 0:
                 lower = coarse - coarse_pitch
                 gather(F, out + lower, buffer, even, odd, P + 6 * coarse_size + lower, coarse_size, n, False)
-            if T[level + 1, 0] > Y:
+            if T[level + 1, NY] > Y:
                 gather(F, out + coarse, buffer, even, odd, P + coarse, coarse_size, n, True)
 
 
 @compiled
 def up(F, T, level, w1, w2, buffer, singles, pairs):
     """The result z of a level: smoothing as in `down`, the correction from the next level, two steps; <b, z>."""
-    ny, nx, pitch, planes, base = T[level, 0], T[level, 1], T[level, 2], T[level, 3], T[level, 4]
-    b, z, rows = T[level, 6], T[level, 7], ny + 3
-    size, n, coarse_pitch = rows * pitch, T[level + 1, 1], T[level + 1, 2]
-    coarse_size, P, u = (T[level + 1, 0] + 3) * coarse_pitch, T[level, 5], T[level + 1, 7]
+    ny, nx, pitch, planes, base = T[level, NY], T[level, NX], T[level, PITCH], T[level, PLANES], T[level, COUPLINGS]
+    b, z, rows = T[level, RIGHT], T[level, RESULT], ny + 3
+    size, n, coarse_pitch = rows * pitch, T[level + 1, NX], T[level + 1, PITCH]
+    coarse_size, P, u = (T[level + 1, NY] + 3) * coarse_pitch, T[level, WEIGHTS], T[level + 1, RESULT]
     total, product, one = w1 + w2, -w1 * w2, w1 * 0 + 1
     clear(buffer, 0, 8 * pitch)
     even, odd = 8 * pitch + MARGIN, 9 * pitch + MARGIN
@@ -285,7 +285,7 @@ def up(F, T, level, w1, w2, buffer, singles, pairs):
 @compiled
 def coarsest(F, T, level, inverse):
     """z = A^-1 b by the dense inverse."""
-    ny, nx, pitch, b, z = T[level, 0], T[level, 1], T[level, 2], T[level, 6], T[level, 7]
+    ny, nx, pitch, b, z = T[level, NY], T[level, NX], T[level, PITCH], T[level, RIGHT], T[level, RESULT]
     for i in range(ny):
         for j in range(nx):
             total = F[0] * 0
@@ -347,7 +347,7 @@ def add_scaled(y, x, start, n, factor):
 @compiled
 def precondition(F, T, inverse, w1, w2, buffer, singles, pairs, s, r, norm):
     """A cycle for r, scaled to norm 1: z stays in F and is to be multiplied by `norm` s; <r, z>."""
-    b, factor = U(T[0, 6]), 1 / norm if norm > 0 else 0.0
+    b, factor = U(T[0, RIGHT]), 1 / norm if norm > 0 else 0.0
     for j in range(U(len(r))):
         F[b + j] = factor * s[j] * r[j]
     return norm * norm * cycle(F, T, inverse, w1, w2, buffer, singles, pairs)
@@ -356,9 +356,9 @@ def precondition(F, T, inverse, w1, w2, buffer, singles, pairs, s, r, norm):
 @compiled
 def correction(F, T, s, norm, out):
     """The result of a cycle in `precondition`: norm s z."""
-    for i in range(T[0, 0]):
-        start, at, z = U(i * T[0, 1]), U(row(i, T[0, 2])), U(T[0, 7] + row(i, T[0, 2]))
-        for j in range(U(T[0, 1])):
+    for i in range(T[0, NY]):
+        start, at, z = U(i * T[0, NX]), U(row(i, T[0, PITCH])), U(T[0, RESULT] + row(i, T[0, PITCH]))
+        for j in range(U(T[0, NX])):
             out[start + j] = norm * s[at + j] * F[z + j]
 
 
@@ -371,7 +371,7 @@ def conjugate_gradients(
     Residual norms go to `history`. Returns the iterations taken and how it ended: 0 at the target, 1 at the limit, 2
     for an operator or cycle that is not positive definite, 3 for a number that is not finite.
     """
-    ny, nx, pitch, z = T[0, 0], T[0, 1], T[0, 2], T[0, 7]
+    ny, nx, pitch, z = T[0, NY], T[0, NX], T[0, PITCH], T[0, RESULT]
     size, n = (ny + 3) * pitch, len(r)
     norm, step, previous, iteration, end = math.sqrt(dot(r, 0, r, 0, n)), 0.0, 1.0, 0, 1
     history[0] = norm

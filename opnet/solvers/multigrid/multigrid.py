@@ -14,7 +14,7 @@ from opnet.solvers.linear.base import LinearSolver, Monitor, SolverState
 from opnet.solvers.linear.precision import in_precision
 from opnet.solvers.linear.relaxation import Chebyshev, Jacobi
 from opnet.solvers.multigrid.cycle import VISITS, Cycle
-from opnet.solvers.multigrid.fused import FusedMultigrid, fits
+from opnet.solvers.multigrid.fused import MOST, FusedMultigrid, fits
 from opnet.solvers.multigrid.hierarchy import Hierarchy, galerkin_hierarchy, rediscretised_hierarchy
 from opnet.solvers.multigrid.smoothers import GaussSeidel, Lines
 from opnet.solvers.multigrid.stencils import as_stencil
@@ -43,7 +43,7 @@ class Multigrid(LinearSolver):
 
     Where numba is installed (`opnet[fast]`), V(1, 1)-cycles in float32 on two axes that do not wrap, with Galerkin
     operators and at most two smoothing steps (Chebyshev or Jacobi), on a CPU, and the conjugate gradients around them,
-    run in compiled loops, one element of a batch after the other. They are compiled at the first use, in about ten
+    run in compiled loops, one element of a batch after the other. They are compiled at the first use, in about twelve
     seconds, and kept. The result is the same to rounding. A batch of over 2 GiB of hierarchies keeps none and sets each
     element up again when its turn comes: for conjugate gradients once a solve, for others in every iteration.
 
@@ -141,7 +141,8 @@ class MultigridState(SolverState):
         if self._hierarchy is None:
             method = self.method
             build = COARSE[method.coarse]
-            self._hierarchy = build(self.operator, method.smoother, method.coarsest, self.dtype)
+            with torch.no_grad():  # a preconditioner is a constant, in compiled loops as well
+                self._hierarchy = build(self.operator, method.smoother, method.coarsest, self.dtype)
         return self._hierarchy
 
     def adjoint(self) -> MultigridState:
@@ -167,7 +168,7 @@ class MultigridState(SolverState):
         return super().iterate(b, x, target, max_iterations)
 
     def fused_cg(self, b: Tensor, x: Tensor, target: Tensor, max_iterations: int) -> tuple[Tensor, Monitor] | None:
-        if self._fused is None or _differentiated(b, x):
+        if self._fused is None or max_iterations > MOST or _differentiated(b, x):
             return None
         r = b - self.operator.apply(x) if bool(x.any()) else b.contiguous()
         return self._fused.conjugate_gradients(b, x, r, target, max_iterations)
