@@ -1,4 +1,4 @@
-"""`Stepper`: a method of time integration as a value; what it is asked and what it answers."""
+"""`Stepper`: a method of time integration as a value; what a step is asked and what it answers."""
 
 from __future__ import annotations
 
@@ -9,116 +9,89 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from opnet.core.status import Status
+from opnet.solvers.ode.problem import Problem, Time
 
-VectorField = Callable[[Tensor, Tensor], Tensor]
-"""f(t, y) of the shape and dtype of y; t has no dimensions."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a stepper is asked: `y' = f(t, y)`, `y(times[0]) = y0`, y at `times`; checked already."""
-
-    f: VectorField
-    y0: Tensor
-    times: tuple[float, ...]
-    rtol: float
-    atol: float
-    step: float | None
-    max_steps: int
+Interpolant = Callable[[Time, Tensor | None], Tensor]
+"""y(t + theta h) of (theta, rows): theta a number for all elements, or (m, 1) for the m elements `rows` (long)."""
 
 
-@dataclass(frozen=True)
-class ODESolution:
-    """The solution of an initial value problem at the times asked for.
+@dataclass
+class Step:
+    """What one step from (t, y) by h gives.
 
     Attributes:
-        ys: (time, *y0.shape), the first being y0; NaN after the time a batch element reached.
-        ts: the times, as given.
-        status: one `Status` a batch element; (batch,).
-        reached: the time each element reached; (batch,), float64.
-        steps: steps taken; None for a back end that does not count them.
-        rejected: steps tried and rejected; None likewise.
-        evaluations: evaluations of f.
+        y: y(t + h); (batch, n).
+        carry: what the next step may use if this one is accepted: tensors with one row an element.
+        error: estimate of the local error, (batch, n); None for a method without one.
+        interpolant: makes the continuous extension of the step (it may evaluate f); None for a method without one,
+            whose steps then end at every time asked for.
+        failed: (batch, 1), elements whose stage equations were not solved: the step is rejected there.
+        stiffness: makes an estimate of the modulus of the dominant eigenvalue of df/dy, (batch, 1); or None.
     """
 
-    ys: Tensor
-    ts: Tensor
-    status: Tensor
-    reached: Tensor
-    steps: int | None
-    rejected: int | None
-    evaluations: int
+    y: Tensor
+    carry: tuple[Tensor, ...] = ()
+    error: Tensor | None = None
+    interpolant: Callable[[], Interpolant] | None = None
+    failed: Tensor | None = None
+    stiffness: Callable[[], Tensor] | None = None
 
 
 class Stepper(ABC):
     """A method of time integration; a frozen dataclass."""
+
+    adaptive: bool = False
+    """Whether steps are chosen by an error estimate."""
 
     @property
     @abstractmethod
     def order(self) -> int:
         """Order of convergence."""
 
-    @abstractmethod
-    def integrate(self, request: Request, ts: Tensor) -> ODESolution:
-        """Solve; failures are written into the status, never raised."""
-
-
-@dataclass(frozen=True)
-class Direct:
-    """Gradients by backpropagation through the steps taken (discretise, then optimise).
-
-    Exact for the discrete solution with its step sizes held fixed; memory grows with the number of steps. Times receive
-    no gradient.
-    """
-
-
-class Members:
-    """Which elements of a batch are still being integrated, and how the others ended.
-
-    The batch is the leading dimension of a state of two dimensions or more; a smaller state is one element.
-    """
-
-    def __init__(self, y0: Tensor, start: float) -> None:
-        self.count = y0.shape[0] if y0.ndim >= 2 else 1
-        self.status = torch.zeros(self.count, dtype=torch.long, device=y0.device)
-        self.reached = torch.full((self.count,), start, dtype=torch.float64, device=y0.device)
-        self.alive: Tensor | None = None  # None: all of them
-        self._wide = (self.count, *(1,) * (y0.ndim - 1)) if y0.ndim >= 2 else (1,) * y0.ndim
-
-    def rows(self, y: Tensor) -> Tensor:
-        """The state with one row an element."""
-        return y.reshape(self.count, -1)
-
-    def living(self, y: Tensor) -> Tensor:
-        """The entries of the elements that are still integrated."""
-        return y if self.alive is None else self.rows(y)[self.alive]
-
-    def fail(self, which: Tensor, status: Status | Tensor, time: float) -> None:
-        """Mark the living elements among `which` (bool, (batch,)) as ended at `time`."""
-        living = torch.ones_like(which) if self.alive is None else self.alive
-        ends = which & living
-        code = status if isinstance(status, Tensor) else torch.full_like(self.status, int(status))
-        self.status = torch.where(ends, code, self.status)
-        self.reached = torch.where(ends, torch.full_like(self.reached, time), self.reached)
-        self.alive = living & ~which
-
-    def fail_all(self, status: Status, time: float) -> None:
-        self.fail(torch.ones_like(self.status, dtype=torch.bool), status, time)
-
-    def finish(self, time: float) -> None:
-        """The living elements reached the end."""
-        living = torch.ones_like(self.status, dtype=torch.bool) if self.alive is None else self.alive
-        self.reached = torch.where(living, torch.full_like(self.reached, time), self.reached)
-
-    def select(self, y: Tensor, other: Tensor | float) -> Tensor:
-        """y for the living, `other` for the rest."""
-        return y if self.alive is None else torch.where(self.alive.reshape(self._wide), y, other)
+    @property
+    def error_order(self) -> int:
+        """q, where the error estimate is O(h^q)."""
+        return self.order
 
     @property
-    def none_left(self) -> bool:
-        return self.alive is not None and not bool(self.alive.any())
+    def dense_order(self) -> int:
+        """Order of the continuous extension: its local error is one order higher."""
+        return min(3, self.order)
 
-    def finite(self, y: Tensor) -> Tensor:
-        """Whether all entries of each element are finite; bool, (batch,)."""
-        return torch.isfinite(self.rows(y)).all(1)
+    def start(self, problem: Problem, t: Time, y: Tensor, k: Tensor) -> tuple[Tensor, ...]:
+        """The carry of the first step; k is f(t, y).
+
+        Raises:
+            ValueError: for a vector field without the structure that the method needs.
+        """
+        return ()
+
+    @abstractmethod
+    def step(self, problem: Problem, t: Time, y: Tensor, h: Time, carry: tuple[Tensor, ...]) -> Step:
+        """One step of all elements.
+
+        A failure of one element must leave the others alone. h may be 0 for some of them: they are at rest. Pure but
+        for the counts of `problem`: the same arguments give the same step, and with `problem.keep` nothing that a step
+        returned is overwritten by the next.
+        """
+
+
+def hermite(y: Tensor, k: Tensor, h: Time, y1: Tensor, k1: Tensor) -> Interpolant:
+    """The cubic with the values and slopes of both ends of a step; of order 3."""
+
+    def at(theta: Time, rows: Tensor | None) -> Tensor:
+        a, b, c, d, s = (_take(x, rows) for x in (y, y1, k, k1, h))
+        rest = theta - 1
+        slopes = (rest * c + theta * d) * s
+        return a + theta * (b - a) + theta * rest * ((1 - 2 * theta) * (b - a) + slopes)
+
+    return at
+
+
+def _take(x: Time, rows: Tensor | None) -> Time:
+    return x[rows] if rows is not None and isinstance(x, Tensor) and x.ndim else x
+
+
+def finite(y: Tensor) -> Tensor:
+    """Whether all entries of each element are finite; bool, (batch, 1)."""
+    return torch.isfinite(y).all(1, keepdim=True)

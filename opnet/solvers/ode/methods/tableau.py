@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,14 @@ class Tableau:
     extension: tuple[float, ...] = ()
     first_same_as_last: bool = False
 
-    def dense(self, theta: float) -> tuple[float, ...]:
+    @property
+    def stages(self) -> int:
+        return len(self.b)
+
+    def dense(self, theta: Any) -> tuple[Any, ...]:
         """Weights of `y(t + theta h)`: the cubic Hermite interpolant plus `theta^2 (1 - theta)^2 h sum_i d_i k_i`.
 
-        (Hairer, Norsett, Wanner I, section II.6; fourth order for Dormand-Prince.)
+        theta is a number or a tensor. (Hairer, Norsett, Wanner I, section II.6; fourth order for Dormand-Prince.)
         """
         last = len(self.b) - 1
         weights = []
