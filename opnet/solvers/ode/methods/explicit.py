@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from opnet.core.registry import register
 from opnet.solvers.ode.methods import tableau as tableaux
-from opnet.solvers.ode.methods.tableau import Tableau
-from opnet.solvers.ode.problem import Problem, Time
-from opnet.solvers.ode.stages import Stages
-from opnet.solvers.ode.stepper import Interpolant, Step, Stepper, hermite
+from opnet.solvers.ode.methods.tableau import Tableau, nested
+from opnet.solvers.ode.problem import Problem
+from opnet.solvers.ode.stages import Stages, Time
+from opnet.solvers.ode.stepper import Interpolant, Step, Stepper, _take
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,18 @@ class RungeKutta(Stepper):
 
     @property
     def dense_order(self) -> int:
-        return 4 if self.tableau.extension else super().dense_order
+        return self.tableau.dense_order
 
     def start(self, problem: Problem, t: Time, y: Tensor, k: Tensor) -> tuple[Tensor, ...]:
         return (k,) if self.tableau.first_same_as_last else ()
 
     def step(self, problem: Problem, t: Time, y: Tensor, h: Time, carry: tuple[Tensor, ...]) -> Step:
         tableau = self.tableau
-        stages = problem.stages(tableau.stages, y)
+        stages = problem.stages(tableau.stages + len(tableau.dense), y)
         k = carry[0] if carry else problem.f(t, y)
         stages.put(k)
         before, argument = y, y
-        for row, c in zip(tableau.a[1:], tableau.c[1:], strict=True):
+        for row, c in tableau.later:
             before, argument = argument, stages.sum(y, h, row)
             k = problem.f(t + c * h, argument)
             stages.put(k)
@@ -47,29 +47,54 @@ class RungeKutta(Stepper):
         return Step(
             y1,
             carry=(k,) if tableau.first_same_as_last else (),
-            error=self.error(problem, y, h, stages, y1),
-            interpolant=lambda: self.interpolant(problem, t, y, h, stages, y1),
+            error=self.error(problem, y, h, stages, y1) if self.adaptive or problem.estimates else None,
+            interpolant=lambda: self.interpolant(problem, t, y, h, stages),
+            stiffness=(lambda: self.stiffness(problem, stages, before, y1)) if tableau.pair_at_end else None,
         )
 
     def error(self, problem: Problem, y: Tensor, h: Time, stages: Stages, y1: Tensor) -> Tensor | None:
         """The estimate of the local error, if there is one."""
         if not self.tableau.error:
             return None
-        with torch.set_grad_enabled(problem.estimates and torch.is_grad_enabled()):
-            return stages.total(self.tableau.error) * (h.to(y.dtype) if isinstance(h, Tensor) else h)
+        with gradients_of(problem):
+            return scaled(h, stages.total(self.tableau.error))
 
-    def interpolant(self, problem: Problem, t: Time, y: Tensor, h: Time, stages: Stages, y1: Tensor) -> Interpolant:
-        """The continuous extension: the tableau's, or a cubic by Hermite (one more evaluation)."""
-        if not self.tableau.extension:
-            return hermite(y, stages.rows(None)[0], h, y1, problem.f(t + h, y1))
+    def interpolant(self, problem: Problem, t: Time, y: Tensor, h: Time, stages: Stages) -> Interpolant:
+        """The continuous extension; its own stages, if it needs any, are computed here."""
+        for row, c in self.tableau.dense[stages.count - self.tableau.stages :]:
+            stages.put(problem.f(t + c * h, stages.sum(y, h, row)))
+        terms = [stages.total(row) if any(row) else torch.zeros_like(y) for row in self.tableau.terms]
 
         def at(theta: Time, rows: Tensor | None) -> Tensor:
-            start, step = (x[rows] if rows is not None and isinstance(x, Tensor) and x.ndim else x for x in (y, h))
-            weights = self.tableau.dense(theta)
-            total = sum(w * k for w, k in zip(weights, stages.rows(rows), strict=True))
-            return start + step * total
+            start, step, *parts = (_take(x, rows) for x in (y, h, *terms))
+            theta = theta.to(y.dtype) if isinstance(theta, Tensor) else theta
+            return start + scaled(step, nested(theta, parts))
 
         return at
+
+    def stiffness(self, problem: Problem, stages: Stages, before: Tensor, y1: Tensor) -> Tensor:
+        """||k_s - k_(s-1)|| / ||Y_s - Y_(s-1)||, (batch, 1): both stages are of the same time, t + h.
+
+        An estimate of the modulus of the dominant eigenvalue of df/dy (Hairer, Wanner II, section IV.2), in
+        1 / unit of t; 0 where the stages do not differ.
+        """
+        last = self.tableau.stages
+        with gradients_of(problem):
+            slope, point = stages.rows(None)[last - 2 : last], (before, y1)
+            squares = [(b - a).square().sum(1, keepdim=True) for a, b in (slope, point)]
+            still = (squares[0] == 0) | (squares[1] == 0)
+            ratio = squares[0] / torch.where(still, 1.0, squares[1])
+            return torch.where(still, 0.0, torch.where(still, 1.0, ratio).sqrt())
+
+
+def gradients_of(problem: Problem) -> Any:
+    """The context of error and stiffness estimates: with gradients only where they are wanted."""
+    return torch.set_grad_enabled(problem.estimates and torch.is_grad_enabled())
+
+
+def scaled(h: Time, rows: Tensor) -> Tensor:
+    """h rows, in the dtype of the rows."""
+    return rows * (h.to(rows.dtype) if isinstance(h, Tensor) else h)
 
 
 @register("stepper", "Euler")
@@ -96,14 +121,62 @@ class RK4(RungeKutta):
     tableau = tableaux.RK4
 
 
+@dataclass(frozen=True)
+class Pair(RungeKutta):
+    """A Runge-Kutta method with another embedded, whose difference estimates the error.
+
+    The higher order of the two goes on.
+
+    Args:
+        adaptive: choose steps by the error estimate; else take equal ones.
+    """
+
+    adaptive: bool = True
+
+
+@register("stepper", "Heun")
+@dataclass(frozen=True)
+class Heun(Pair):
+    """Heun's pair 2(1): the trapezoidal rule with Euler's predictor, which is embedded.
+
+    Args:
+        adaptive: choose steps by the error estimate; else take equal ones.
+    """
+
+    tableau = tableaux.HEUN
+
+
+@register("stepper", "BS3")
+@dataclass(frozen=True)
+class BS3(Pair):
+    """Bogacki and Shampine's pair 3(2), with a cubic Hermite extension: for rtol about 1e-2 to 1e-3.
+
+    Args:
+        adaptive: choose steps by the error estimate; else take equal ones.
+    """
+
+    tableau = tableaux.BS3
+
+
 @register("stepper", "Dopri5")
 @dataclass(frozen=True)
-class Dopri5(RungeKutta):
-    """Dormand and Prince's pair 5(4) with local extrapolation and a continuous extension of order 4.
+class Dopri5(Pair):
+    """Dormand and Prince's pair 5(4) with a continuous extension of order 4: for rtol about 1e-3 to 1e-7.
 
     Args:
         adaptive: choose steps by the error estimate; else take equal ones.
     """
 
     tableau = tableaux.DOPRI5
-    adaptive: bool = True
+
+
+@register("stepper", "Tsit5")
+@dataclass(frozen=True)
+class Tsit5(Pair):
+    """Tsitouras' pair 5(4) with a continuous extension of order 4: as `Dopri5`, with smaller error constants.
+
+    Args:
+        adaptive: choose steps by the error estimate; else take equal ones.
+    """
+
+    tableau = tableaux.TSIT5
