@@ -62,10 +62,12 @@ from opnet.solvers.nonlinear.newton_krylov import EisenstatWalker, NewtonKrylov
 from opnet.solvers.nonlinear.picard import Picard
 from opnet.solvers.nonlinear.solution import NonlinearSolution
 from opnet.solvers.nonlinear.solve import fixed_point, solve_nonlinear
-from opnet.solvers.ode.runge_kutta import RK4, Dopri5, Euler, Midpoint
+from opnet.solvers.ode.methods.explicit import RK4, Dopri5, Euler, Midpoint
+from opnet.solvers.ode.adjoint import Direct
+from opnet.solvers.ode.control import PID
 from opnet.solvers.ode.solve import solve_ode
-from opnet.solvers.ode.stepper import Direct, ODESolution
-from opnet.solvers.ode.torchdiffeq import TorchDiffEq
+from opnet.solvers.ode.solution import ODESolution
+from opnet.solvers.ode.methods.torchdiffeq import TorchDiffEq
 from opnet.solvers.pde.darcy import Darcy
 from opnet.spaces.grid import Grid
 from opnet.spaces.random_fields import GaussianField

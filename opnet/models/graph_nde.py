@@ -16,7 +16,7 @@ from opnet.models.base import Model
 from opnet.models.blocks import activations  # noqa: F401  (registers)
 from opnet.models.blocks.graph_filter import GraphFilter
 from opnet.models.blocks.time_basis import TimeBasis
-from opnet.solvers.ode import torchdiffeq  # noqa: F401  (registers)
+from opnet.solvers.ode.methods import torchdiffeq  # noqa: F401  (registers)
 from opnet.solvers.ode.solve import solve_ode
 
 _OPTIONS = ("rtol", "atol", "step", "max_steps")

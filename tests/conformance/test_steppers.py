@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-import opnet.solvers.ode.runge_kutta
-import opnet.solvers.ode.torchdiffeq  # noqa: F401  (register)
+import opnet.solvers.ode.methods.explicit
+import opnet.solvers.ode.methods.torchdiffeq  # noqa: F401  (register)
 from opnet.core.registry import lookup, names
 from opnet.solvers.ode.solve import solve_ode
 

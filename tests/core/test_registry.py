@@ -1,8 +1,8 @@
 import pytest
 
 from opnet.core import registry
-from opnet.solvers.ode.runge_kutta import RK4
-from opnet.solvers.ode.torchdiffeq import TorchDiffEq
+from opnet.solvers.ode.methods.explicit import RK4
+from opnet.solvers.ode.methods.torchdiffeq import TorchDiffEq
 
 
 def test_unknown_names_are_answered_with_the_nearest_known_one(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from opnet.solvers.ode.fields import Function, VectorField
@@ -29,6 +30,7 @@ class Problem:
         estimates: whether error and stiffness estimates carry gradients.
         f: the whole vector field, counted.
         evaluations: calls so far of all functions of the field.
+        seminorm: how many leading entries of an element count in the error norm; None: all.
         args: the rows of `field.args` still integrated.
         rows: which elements of the batch the rows are (long); None while they are all of them.
     """
@@ -44,7 +46,10 @@ class Problem:
         self._buffer: Tensor | None = None
         self._cache: dict[Any, Any] = {}
         self.rows: Tensor | None = None
-        self._time_shape = () if joint else (-1, *(1,) * (len(self.layout.shapes[0]) if self.layout.batched else 0))
+        self.seminorm: int | None = None
+        self._time_shape = (
+            () if joint or not self.layout.batched else (-1, *(1,) * len(self.layout.shapes[0]))
+        )
         for i, arg in enumerate(self.args):
             if arg.ndim == 0 or arg.shape[0] != self.count:
                 raise ValueError(
@@ -84,7 +89,7 @@ class Problem:
     def time(self, t: Time, y: Tensor) -> Tensor:
         """t as f gets it: of y's dtype, without dimensions or (batch, 1, ..., 1)."""
         if not isinstance(t, Tensor):
-            return y.new_full(self._time_shape if self.joint else (1,) * len(self._time_shape), t)
+            return y.new_full((1,) * len(self._time_shape), t)
         return t.to(y.dtype).reshape(self._time_shape)
 
     def size(self, y: Tensor, other: Tensor) -> Tensor:

@@ -2,52 +2,79 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Sequence
 from math import isfinite
+from typing import Union
 
-import torch
 from torch import Tensor
 
 from opnet.core.expect import expect
 from opnet.core.status import raise_for_status
-from opnet.solvers.ode.runge_kutta import Dopri5
-from opnet.solvers.ode.stepper import Direct, ODESolution, Request, Stepper, VectorField
+from opnet.solvers.ode.adjoint import Adjoint, Direct
+from opnet.solvers.ode.control import PID
+from opnet.solvers.ode.events import Event
+from opnet.solvers.ode.fields import Field, Function, VectorField
+from opnet.solvers.ode.integrate import Integration
+from opnet.solvers.ode.joint import Ending
+from opnet.solvers.ode.layout import Layout, State
+from opnet.solvers.ode.methods.explicit import Dopri5
+from opnet.solvers.ode.methods.torchdiffeq import TorchDiffEq
+from opnet.solvers.ode.observer import Observer
+from opnet.solvers.ode.problem import Problem
+from opnet.solvers.ode.solution import Dense, ODESolution
+from opnet.solvers.ode.stepper import Method, Stepper
 
 
 def solve_ode(
-    f: VectorField,
-    y0: Tensor,
+    f: Union[VectorField, Function],
+    y0: State,
     ts: Tensor,
-    method: Stepper | None = None,
+    method: Method | None = None,
     *,
     rtol: float = 1e-5,
     atol: float = 1e-7,
     step: float | None = None,
-    adjoint: Direct | None = None,
+    control: PID | None = None,
+    adjoint: Adjoint | None = None,
+    events: Sequence[Event] = (),
+    dense: bool = False,
+    compiled: bool = False,
     max_steps: int = 20_000,
     throw: bool = True,
 ) -> ODESolution:
     """Solve `y'(t) = f(t, y)`, `y(ts[0]) = y0`, and give y at `ts`.
 
     Args:
-        f: the vector field; `f(t, y)` has the shape and dtype of y; t is a tensor without dimensions, of y's dtype.
-        y0: the start, of a floating dtype. Of a state with two dimensions or more the leading one is the batch, and
-            each of its elements has a status of its own; a smaller state is one element.
-        ts: times, shape (time,), strictly increasing or strictly decreasing, in the unit of time that f implies.
-        method: a stepper, `Dopri5()` by default.
+        f: the vector field: a function of (t, y) giving a derivative of the form of y, or a value that says more of
+            it: `Field` (Jacobian, sparsity, mass matrix, parameters with one row an element), `Split`, `Semilinear`,
+            `Separable`, `SDE`. t broadcasts against y: it has no dimensions under joint control or for a state without
+            a batch, and is (batch or 1, 1, ..., 1) otherwise.
+        y0: the start: a floating tensor, or a tuple or dict of them. Where all have the same leading dimension, and
+            some another behind it, it is the batch: independent samples, each with steps and a status of its own.
+            Any other state is one element.
+        ts: times, (time,), or (batch, time) for times of each element's own; strictly increasing or strictly decreasing;
+            in the unit of time that f implies.
+        method: `Dopri5()` by default.
         rtol, atol: tolerances of the local error, for adaptive methods.
-        step: the step (each interval of `ts` is cut into equal steps no longer than this; one step an interval by
-            default) for fixed-step methods; the first step to try for adaptive ones.
+        step: the longest step (each interval of `ts` is cut into equal steps no longer than this; one step an interval
+            by default) for methods of equal steps; the first step to try for adaptive ones.
+        control: how steps are chosen, `PID()` by default; `PID(joint=True)` for one step for the batch, which a state
+            whose leading dimension is no batch needs, and which costs less where elements are alike.
         adjoint: how to differentiate; `Direct()` by default, which costs nothing where no gradient is wanted.
-        max_steps: steps tried at most.
+        events: what to look out for; see `Event`.
+        dense: keep the continuous solution, `ODESolution.dense`.
+        compiled: run the whole loop compiled (explicit methods; f must be traceable by `torch.compile`): seconds for the
+            first call of each f, shape and method, several times faster from then on.
+        max_steps: steps tried at most, by each element.
         throw: raise on failure; else look at `ODESolution.status`: elements that failed are NaN from there on, and the
             others were carried to the end.
 
     Raises:
-        ValueError: for times that are not monotone, a dtype that is not floating, an f that returns another shape or
-            dtype, or tolerances and steps out of range.
+        ValueError: for times that are not monotone, a dtype that is not floating, an f that returns another form or
+            dtype, elements that depend on each other without joint control, tolerances and steps out of range, and a
+            method that does not fit f.
         SolveError: naming the batch element and the time reached, for a NaN or Inf in y0, f or y, a step below what the
-            precision resolves (as at a singularity), or the step limit. A fixed-step method can only report what it
+            precision resolves (as at a singularity), or the step limit. A method of equal steps can only report what it
             evaluates: it may step across a pole between two of its stages.
 
     >>> ts = torch.tensor([0.0, 1.0], dtype=torch.float64)
@@ -59,56 +86,63 @@ def solve_ode(
     opnet.core.errors.SolveError: solve_ode: the step size fell below ... (batch element 0 of 1 at t = 1)
     """
     method = Dopri5() if method is None else method
-    expect("method", method, Stepper, "a stepper such as Dopri5()")
-    if adjoint is not None:
-        expect("adjoint", adjoint, Direct, "Direct()")
+    expect("method", method, Method, "a stepper such as Dopri5()")
+    control = PID() if control is None else control
+    expect("control", control, PID, "PID()")
+    adjoint = Direct() if adjoint is None else adjoint
+    expect("adjoint", adjoint, Adjoint, "an adjoint such as Direct()")
     if not (rtol >= 0 and atol >= 0 and rtol + atol > 0):
         raise ValueError(f"rtol, atol: expected non-negative tolerances, not both zero, found {rtol} and {atol}")
     if step is not None and not (step > 0 and isfinite(step)):
         raise ValueError(f"step: expected a positive number, found {step}")
     if max_steps < 1:
         raise ValueError(f"max_steps: expected at least 1, found {max_steps}")
-    request = Request(_checked(f), _state(y0), _times(ts), rtol, atol, step, max_steps)
-    solution = method.integrate(request, ts)
+    layout = Layout.of(y0)
+    times = _times(ts, layout.rows(y0).shape[0] if layout.batched else None)
+    field = f if isinstance(f, VectorField) else Field(f)
+    if isinstance(method, TorchDiffEq):
+        if len(times) > 1 or events or dense or compiled or not isinstance(adjoint, Direct) or adjoint.estimates:
+            raise ValueError("method: TorchDiffEq expects shared times, Direct(), and no events, dense or compiled")
+        problem = Problem(field, y0, joint=True, rtol=rtol, atol=atol, keep=False, estimates=False)
+        ys, members = method.integrate(problem, times[0], step, max_steps)
+        solution = ODESolution(layout.state(ys), ts, members.status, members.reached, None, None, problem.evaluations)
+    else:
+        integration = Integration(field, method, control, rtol, atol, step, max_steps, dense, adjoint.estimates)
+        solution = _solution(ts, *adjoint.solve(integration, y0, times))
     if throw:
         raise_for_status("solve_ode", solution.status, solution.reached)
     return solution
 
 
-def _state(y0: Tensor) -> Tensor:
-    expect("y0", y0, Tensor, "a floating Tensor")
-    if not y0.dtype.is_floating_point or y0.numel() == 0:
-        raise ValueError(f"y0: expected a non-empty floating tensor, found {y0.dtype} of shape {tuple(y0.shape)}")
-    return y0
+def _solution(ts: Tensor, ys: Tensor, problem: Problem, observer: Observer, ending: Ending) -> ODESolution:
+    dense = observer.dense
+    return ODESolution(
+        ys=problem.layout.state(ys),
+        ts=ts,
+        status=ending.status,
+        reached=ending.reached,
+        steps=ending.steps,
+        rejected=ending.rejected,
+        evaluations=problem.evaluations,
+        dense=None if dense is None else Dense(problem, observer.outputs.ts, ending.reached, dense),
+        estimates=None if observer.log is None else observer.log.stack(problem.y0),
+    )
 
 
-def _times(ts: Tensor) -> tuple[float, ...]:
+def _times(ts: Tensor, batch: int | None) -> Tensor:
+    """ts as (1, time), or (batch, time)."""
     expect("ts", ts, Tensor, "a floating Tensor of shape (time,)")
-    if ts.ndim != 1 or len(ts) == 0 or not ts.dtype.is_floating_point:
-        raise ValueError(f"ts: expected a floating tensor of shape (time,), found {ts.dtype} of {tuple(ts.shape)}")
-    times = tuple(ts.detach().to(torch.float64).tolist())
-    gaps = [b - a for a, b in pairwise(times)]
-    if not all(map(isfinite, times)) or not (all(g > 0 for g in gaps) or all(g < 0 for g in gaps)):
-        raise ValueError(f"ts: expected finite, strictly increasing or decreasing times, found {_short(times)}")
+    forms = "(time,)" if batch is None else f"(time,) or ({batch}, time)"
+    shared = ts.ndim == 1
+    if not (shared or (ts.ndim == 2 and ts.shape[0] == batch)) or ts.numel() == 0 or not ts.dtype.is_floating_point:
+        raise ValueError(f"ts: expected a floating tensor of shape {forms}, found {ts.dtype} of {tuple(ts.shape)}")
+    times = ts[None] if shared else ts
+    gaps = times.detach().double().diff()
+    if not bool(times.isfinite().all()) or not bool((gaps > 0).all() | (gaps < 0).all()):
+        raise ValueError(f"ts: expected finite, strictly increasing or decreasing times, found {_short(ts)}")
     return times
 
 
-def _short(times: tuple[float, ...]) -> str:
-    return ", ".join(f"{t:g}" for t in times[:6]) + (", ..." if len(times) > 6 else "")
-
-
-def _checked(f: VectorField) -> VectorField:
-    """f, looked at on its first call: a broadcast or a silent change of dtype would go unnoticed otherwise."""
-    seen = False
-
-    def field(t: Tensor, y: Tensor) -> Tensor:
-        nonlocal seen
-        value = f(t, y)
-        if not seen:
-            if not isinstance(value, Tensor) or value.shape != y.shape or value.dtype != y.dtype:
-                found = f"{value.dtype} of {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-                raise ValueError(f"f: expected {y.dtype} of {tuple(y.shape)}, the form of y, found {found}")
-            seen = True
-        return value
-
-    return field
+def _short(ts: Tensor) -> str:
+    times = ts.detach().reshape(-1, ts.shape[-1])[0].tolist()
+    return ", ".join(f"{t:g}" for t in times[:6]) + (", ..." if len(times) > 6 or ts.ndim > 1 else "")

@@ -23,8 +23,8 @@ class Step:
         y: y(t + h); (batch, n).
         carry: what the next step may use if this one is accepted: tensors with one row an element.
         error: estimate of the local error, (batch, n); None for a method without one.
-        interpolant: makes the continuous extension of the step (it may evaluate f); None for a method without one,
-            whose steps then end at every time asked for.
+        interpolant: makes the continuous extension of the step (it may evaluate f); None for a method without one
+            (`dense_order` 0), whose steps then end at every time asked for.
         failed: (batch, 1), elements whose stage equations were not solved: the step is rejected there.
         stiffness: makes an estimate of the modulus of the dominant eigenvalue of df/dy, (batch, 1); or None.
     """
@@ -37,25 +37,29 @@ class Step:
     stiffness: Callable[[], Tensor] | None = None
 
 
-class Stepper(ABC):
+class Method(ABC):
     """A method of time integration; a frozen dataclass."""
+
+    @property
+    @abstractmethod
+    def order(self) -> float:
+        """Order of convergence."""
+
+
+class Stepper(Method):
+    """A method that says what one step does; the loops do the rest."""
 
     adaptive: bool = False
     """Whether steps are chosen by an error estimate."""
 
     @property
-    @abstractmethod
-    def order(self) -> int:
-        """Order of convergence."""
-
-    @property
-    def error_order(self) -> int:
+    def error_order(self) -> float:
         """q, where the error estimate is O(h^q)."""
         return self.order
 
     @property
-    def dense_order(self) -> int:
-        """Order of the continuous extension: its local error is one order higher."""
+    def dense_order(self) -> float:
+        """Order of the continuous extension, whose local error is one order higher; 0 for a method without one."""
         return min(3, self.order)
 
     def start(self, problem: Problem, t: Time, y: Tensor, k: Tensor) -> tuple[Tensor, ...]:

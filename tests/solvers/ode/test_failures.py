@@ -5,9 +5,9 @@ import torch
 
 from opnet.core.errors import SolveError
 from opnet.core.status import Status
-from opnet.solvers.ode.runge_kutta import RK4, Dopri5, Euler, Midpoint
+from opnet.solvers.ode.methods.explicit import RK4, Dopri5, Euler, Midpoint
 from opnet.solvers.ode.solve import solve_ode
-from opnet.solvers.ode.torchdiffeq import TorchDiffEq
+from opnet.solvers.ode.methods.torchdiffeq import TorchDiffEq
 
 nan, inf = float("nan"), float("inf")
 

@@ -2,10 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from opnet.solvers.ode.runge_kutta import RK4, Dopri5
+from opnet.solvers.ode.methods.explicit import RK4, Dopri5
 from opnet.solvers.ode.solve import solve_ode
-from opnet.solvers.ode.tableau import DOPRI5, EULER, MIDPOINT
-from opnet.solvers.ode.tableau import RK4 as RK4_TABLEAU
 
 
 def lotka_volterra(t, y):
@@ -43,19 +41,6 @@ def test_continuous_extension_is_of_fourth_order():
         fine = solve_ode(lotka_volterra, y0, ts, RK4(), step=h / 200)
         errors.append(float((coarse.ys - fine.ys)[1:3].abs().max()))
     assert 4.8 < np.log2(errors[0] / errors[1]) < 6.2  # the local error is one order higher
-
-
-@pytest.mark.parametrize("tableau", [EULER, MIDPOINT, RK4_TABLEAU, DOPRI5], ids=lambda t: t.source[:8])
-def test_tableaux_are_consistent(tableau):
-    for row, c in zip(tableau.a, tableau.c, strict=True):
-        assert sum(row) == pytest.approx(c, abs=1e-14)
-    for power in range(tableau.order):  # quadrature conditions
-        total = sum(b * c**power for b, c in zip(tableau.b, tableau.c, strict=True))
-        assert total == pytest.approx(1 / (power + 1), abs=1e-14)
-    assert sum(tableau.error) == pytest.approx(0, abs=1e-15)
-    if tableau.extension:
-        assert tableau.dense(1.0) == pytest.approx(tableau.b)
-        assert tableau.dense(0.0) == pytest.approx([0] * len(tableau.b))
 
 
 def test_gradient_of_the_adaptive_method_agrees_with_finite_differences():

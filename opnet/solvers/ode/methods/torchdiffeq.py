@@ -10,7 +10,9 @@ from torch import Tensor
 
 from opnet.core.registry import register
 from opnet.core.status import Status
-from opnet.solvers.ode.stepper import Members, ODESolution, Request, Stepper
+from opnet.solvers.ode.members import Members
+from opnet.solvers.ode.problem import Problem
+from opnet.solvers.ode.stepper import Method, finite
 
 ORDERS = {
     "euler": 1,
@@ -29,10 +31,10 @@ _FIXED = ("euler", "midpoint", "heun2", "heun3", "rk4")
 
 @register("stepper", "TorchDiffEq")
 @dataclass(frozen=True)
-class TorchDiffEq(Stepper):
+class TorchDiffEq(Method):
     """A method of torchdiffeq (github.com/rtqichen/torchdiffeq), with its failures typed.
 
-    Where an adaptive method fails the whole batch fails with it; fixed-step methods are judged by their outputs alone.
+    It takes one step for the whole batch. Where an adaptive method fails the whole batch fails with it; fixed-step methods are judged by their outputs alone.
 
     Args:
         name: "dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun" (adaptive); "euler", "midpoint", "heun2",
@@ -49,46 +51,46 @@ class TorchDiffEq(Stepper):
     def order(self) -> int:
         return ORDERS[self.name]
 
-    def integrate(self, request: Request, ts: Tensor) -> ODESolution:
+    def integrate(self, problem: Problem, ts: Tensor, step: float | None, max_steps: int) -> tuple[Tensor, Members]:
+        """The outputs (time, batch, n) at ts (time,), and how each element ended."""
         import torchdiffeq
 
-        counted = _Counted(request)
-        members = Members(request.y0, request.times[0])
-        y0 = request.y0
-        first = counted(y0.new_full((), request.times[0]), y0)
-        members.fail(~(members.finite(y0) & members.finite(first)), Status.NON_FINITE, request.times[0])
-        times = torch.tensor(request.times, dtype=y0.dtype, device=y0.device)
+        y0, numbers = problem.y0, ts.detach().double().tolist()
+        counted = _Counted(problem, numbers[0], max_steps)
+        members = Members(y0, ts[:1])
+        first = counted(ts[0].to(y0.dtype), y0)
+        members.end(~(finite(y0) & finite(first))[:, 0], Status.NON_FINITE, numbers[0])
+        times = ts.to(y0.dtype)
         ys = y0[None]
         if bool(members.status.any()) and self.name not in _FIXED:
-            members.fail_all(Status.NON_FINITE, request.times[0])
-        elif not self._resolved(request, times):
-            members.fail_all(Status.STEP_UNDERFLOW, request.times[0])
+            members.end_all(Status.NON_FINITE, numbers[0])
+        elif not self._resolved(step, times.detach()):
+            members.end_all(Status.STEP_UNDERFLOW, numbers[0])
         elif len(times) > 1:
-            options = self._options(request)
+            options: dict[str, Any] = {} if step is None else {self._step_option: step}
             try:
                 ys = torchdiffeq.odeint(
-                    counted, y0, times, rtol=request.rtol, atol=request.atol, method=self.name, options=options
+                    counted, y0, times, rtol=problem.rtol, atol=problem.atol, method=self.name, options=options
                 )
             except _Stopped:
-                members.fail_all(Status.MAX_STEPS, counted.last)
+                members.end_all(Status.MAX_STEPS, counted.last)
             except AssertionError as error:
                 underflow = "underflow" in str(error) and counted.all_finite
-                members.fail_all(Status.STEP_UNDERFLOW if underflow else Status.NON_FINITE, counted.last)
+                members.end_all(Status.STEP_UNDERFLOW if underflow else Status.NON_FINITE, counted.last)
         if len(ys) < len(times):
             ys = torch.cat([ys, torch.full_like(y0, float("nan")).expand(len(times) - len(ys), *y0.shape)])
-        _judge_outputs(members, ys, request.times)
-        return ODESolution(ys, ts, members.status, members.reached, None, None, counted.evaluations)
+        _judge_outputs(members, ys, numbers)
+        return ys, members
 
-    def _resolved(self, request: Request, times: Tensor) -> bool:
+    def _resolved(self, step: float | None, times: Tensor) -> bool:
         """Whether y's precision, in which torchdiffeq keeps time, tells the times and steps apart."""
         largest = float(times.abs().max())
-        step = request.step if request.step is not None and self.name in _FIXED else float("inf")
+        step = step if step is not None and self.name in _FIXED else float("inf")
         return bool((times.diff() != 0).all()) and step >= torch.finfo(times.dtype).eps * largest
 
-    def _options(self, request: Request) -> dict[str, Any]:
-        if request.step is None:
-            return {}
-        return {"step_size": request.step} if self.name in _FIXED else {"first_step": request.step}
+    @property
+    def _step_option(self) -> str:
+        return "step_size" if self.name in _FIXED else "first_step"
 
 
 class _Stopped(Exception):
@@ -96,16 +98,15 @@ class _Stopped(Exception):
 
 
 class _Counted:
-    """f with a count, a limit, and a memory of where it was and whether it ever failed."""
+    """f with a limit, and a memory of where it was and whether it ever failed."""
 
-    def __init__(self, request: Request) -> None:
-        self.request, self.evaluations, self.last, self.all_finite = request, 0, request.times[0], True
+    def __init__(self, problem: Problem, start: float, max_steps: int) -> None:
+        self.problem, self.limit, self.last, self.all_finite = problem, 8 * max_steps, start, True
 
     def __call__(self, t: Tensor, y: Tensor) -> Tensor:
-        self.evaluations += 1
-        if self.evaluations > 8 * self.request.max_steps:
+        if self.problem.evaluations >= self.limit:
             raise _Stopped
-        value = self.request.f(t, y)
+        value = self.problem.f(t, y)
         if bool(torch.isfinite(value.detach()).all()):
             self.last = float(t)
         else:
@@ -113,10 +114,10 @@ class _Counted:
         return value
 
 
-def _judge_outputs(members: Members, ys: Tensor, times: tuple[float, ...]) -> None:
-    """Fail the elements whose outputs are not finite, at the last time they were."""
-    for before, time_index in zip(times, range(1, len(times)), strict=False):
-        bad = ~members.finite(ys[time_index])
+def _judge_outputs(members: Members, ys: Tensor, times: list[float]) -> None:
+    """End the elements whose outputs are not finite, at the last time they were."""
+    for before, y in zip(times, ys[1:], strict=False):
+        bad = ~finite(y)[:, 0]
         if bool(bad.any()):
-            members.fail(bad, Status.NON_FINITE, before)
+            members.end(bad, Status.NON_FINITE, before)
     members.finish(times[-1])

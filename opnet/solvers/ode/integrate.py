@@ -1,0 +1,95 @@
+"""`Integration`: all of a solve but y0 and the times; it chooses the loop and runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from opnet.solvers.ode.control import PID
+from opnet.solvers.ode.fields import VectorField
+from opnet.solvers.ode.joint import Ending, Together
+from opnet.solvers.ode.layout import State
+from opnet.solvers.ode.observer import Observer, Outputs
+from opnet.solvers.ode.per_sample import PerSample
+from opnet.solvers.ode.problem import Problem
+from opnet.solvers.ode.stepper import Stepper
+
+PERTURBATION = 1e-3  # of the states of every second element, to see whether others notice
+
+
+@dataclass(frozen=True)
+class Integration:
+    """How to solve, whatever the start and the times.
+
+    Attributes:
+        estimates: keep the error and stiffness estimates of every step.
+        mesh: keep the steps, so that they can be taken again.
+        seminorm: how many leading entries of an element count in the error; None: all.
+    """
+
+    field: VectorField
+    stepper: Stepper
+    control: PID
+    rtol: float
+    atol: float
+    step: float | None
+    max_steps: int
+    dense: bool = False
+    estimates: bool = False
+    mesh: bool = False
+    seminorm: int | None = None
+
+    def problem(self, y0: State) -> Problem:
+        """The problem in rows."""
+        keep = self.dense or self.mesh
+        return Problem(
+            self.field, y0, joint=self.control.joint, rtol=self.rtol, atol=self.atol, keep=keep, estimates=self.estimates
+        )
+
+    def run(self, y0: State, ts: Tensor) -> tuple[Problem, Observer, Ending]:
+        """Solve from y0 at ts[:, 0], with ts (1, time) or (batch, time)."""
+        problem = self.problem(y0)
+        problem.seminorm = self.seminorm
+        observer = Observer(Outputs(problem, ts), dense=self.dense, mesh=self.mesh)
+        together = Together(problem, self.stepper, observer, self.max_steps)
+        if not self.stepper.adaptive:
+            return problem, observer, together.fixed(self.step)
+        if self.control.joint or problem.count == 1:
+            return problem, observer, together.adaptive(self.control, self.step)
+        independent = _can_be_split(problem, ts[:, :1].detach().double().expand(problem.count, 1))
+        problem.keep |= problem.y0.is_cuda  # steps are looked at in blocks
+        loop = PerSample(problem, self.stepper, self.control, observer, self.max_steps, independent=independent)
+        return problem, observer, loop.run(self.step)
+
+    def again(self, **changes: object) -> Integration:
+        return replace(self, **changes)
+
+
+def _can_be_split(problem: Problem, t: Tensor) -> bool:
+    """Whether f can be called with some of the elements, as it can unless it closes over values of each of them.
+
+    Raises:
+        ValueError: if the elements depend on each other: steps of their own would then be wrong.
+    """
+    with torch.no_grad():
+        y = problem.y0.detach()
+        k = problem.f(t, y)
+        moved = y.clone()
+        moved[::2] += PERTURBATION * (1 + y[::2].abs())
+        if not torch.equal(torch.nan_to_num(problem.f(t, moved)[1::2]), torch.nan_to_num(k[1::2])):
+            raise ValueError(
+                "f: expected the derivative of each element of the batch (the leading dimension) to depend on that "
+                "element alone and on nothing random, found that others change it; for a coupled state give "
+                "control=PID(joint=True), or a leading dimension of 1"
+            )
+        args = problem.args
+        try:
+            problem.args = tuple(arg[:1] for arg in args)
+            part = problem.f(t[:1], y[:1])
+        except Exception:  # whatever f raises on fewer elements than it was made for, it keeps them all
+            return False
+        finally:
+            problem.args = args
+        return part.shape == k[:1].shape

@@ -1,0 +1,198 @@
+"""The loops in which the batch steps together: equal steps, and steps chosen by the error of the whole batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, inf, isfinite
+
+import torch
+from torch import Tensor
+
+from opnet.core.status import Status
+from opnet.solvers.ode.clock import Clock
+from opnet.solvers.ode.control import PID, error_norm, error_norms, first_steps
+from opnet.solvers.ode.members import Members
+from opnet.solvers.ode.observer import Observer
+from opnet.solvers.ode.problem import Problem
+from opnet.solvers.ode.record import Emission, Record
+from opnet.solvers.ode.stages import Time
+from opnet.solvers.ode.stepper import Step, Stepper, finite
+
+SYNC = 8  # steps between looks at flags that live on another device
+
+
+@dataclass
+class Ending:
+    """How each element ended: (batch,) all."""
+
+    status: Tensor
+    reached: Tensor
+    steps: Tensor
+    rejected: Tensor
+
+
+class Together:
+    """One solve of a batch that steps together."""
+
+    def __init__(self, problem: Problem, stepper: Stepper, observer: Observer, max_steps: int) -> None:
+        self.problem, self.stepper, self.observer, self.max_steps = problem, stepper, observer, max_steps
+        self.ts = observer.outputs.ts
+        self.y = problem.y0
+        self.members = Members(self.y, self.ts[:, 0])
+        self.steps = self.rejected = 0
+        self.resolution = torch.finfo(self.y.dtype).eps
+
+    # -- equal steps
+
+    def fixed(self, longest: float | None) -> Ending:
+        """Each interval of ts cut into equal steps, none longer than `longest`."""
+        times = self.ts.detach()
+        gaps = times.diff().abs().amax(0).tolist()
+        numbers = times[0].tolist() if len(times) == 1 else None  # times as numbers, where the batch shares them
+        plain = numbers is not None and not self.ts.requires_grad
+        t: Time = numbers[0] if numbers is not None and plain else self._time(0)
+        carry = self.start(t)
+        for j, gap in enumerate(gaps):
+            count = max(1, ceil(gap / (longest or gap) * (1 - 1e-12)))
+            begin, end = (numbers[j], numbers[j + 1]) if numbers is not None and plain else (self._time(j), self._time(j + 1))
+            h = (end - begin) / count
+            for i in range(count):
+                t = begin + i * h
+                if (self.steps % self._every == 0 and self.members.none_left) or not self._may_step(gap / count, t):
+                    break
+                step = self.stepper.step(self.problem, t, self.y, h, carry)
+                self._end_non_finite(step, t)
+                last = i == count - 1
+                emissions = [Emission(None, j + 1, 1.0, True)] if last else []
+                self._move(t, end if last else t + h, h, step, emissions)
+                carry = step.carry
+            if self.members.none_left:
+                break
+        return self._ending(self.ts[:, -1])
+
+    def _time(self, j: int) -> Time:
+        """ts[j] as a tensor: without dimensions if shared."""
+        return self.ts[0, j] if len(self.ts) == 1 else self.ts[:, j : j + 1]
+
+    @property
+    def _every(self) -> int:
+        return SYNC if self.y.is_cuda else 1
+
+    def _end_non_finite(self, step: Step, t: Time) -> None:
+        """End the elements whose step is not finite; on another device without looking at the flag."""
+        with torch.no_grad():
+            y = step.y if self.members.alive is None else step.y[self.members.alive]
+            if self.y.is_cuda or step.failed is not None or not isfinite(float(torch.linalg.vector_norm(y, inf))):
+                bad = ~finite(step.y)
+                bad = bad if step.failed is None else bad | step.failed
+                self.members.end(bad[:, 0], Status.NON_FINITE, self._reached(t))
+
+    # -- steps by the error
+
+    def adaptive(self, control: PID, first: float | None) -> Ending:
+        """Steps that keep the error of the whole batch within the tolerance."""
+        ts = self.ts[0].detach().tolist()
+        t, end = ts[0], ts[-1]
+        clock = Clock(self.ts[0, 0], self.ts[0, -1])
+        q = self.stepper.error_order
+        carry = self.start(t)
+        h = 0.0 if self.members.none_left or len(ts) == 1 else self._first(control, q, t, end, first)
+        limit, before, following = control.grow, (1.0, 1.0), 1
+        while t != end and not self.members.none_left and self._may_step(abs(h), t):
+            target = end if self.stepper.dense_order else ts[following]
+            is_last = abs(h) >= abs(target - t) * (1 - 1e-10)
+            tried = target - t if is_last else h
+            step = self.stepper.step(self.problem, clock.time(t), self.y, clock.step(tried), carry)
+            assert step.error is not None
+            e = float(error_norm(self.problem, step.error, self.y, step.y, self.members.alive))
+            if step.failed is not None and bool(step.failed.any()):
+                e = inf
+            ratio = control.ratio(q, e, before, limit)
+            if e <= 1:
+                t1 = target if is_last else t + tried
+                emissions = []
+                while following < len(ts) and (ts[following] - t1) * tried <= 0:
+                    emissions.append(self._emission(clock, following, t, t1, tried))
+                    following += 1
+                self._move(clock.time(t), clock.time(t1), clock.step(tried), step, emissions)
+                t, carry, limit, before = t1, step.carry, control.grow, (max(e, 1e-10), before[0])
+                h = tried * ratio if not is_last or target == end else max(abs(h), abs(tried) * ratio) * (1 if tried > 0 else -1)
+            else:
+                self.rejected += 1
+                h, limit = tried * ratio, 1.0
+                if abs(h) < self._smallest(t, end - ts[0]):
+                    self._give_up(step, t)
+                    h = 0.0 if self.members.none_left else self._first(control, q, t, end, first)
+        return self._ending(t)
+
+    def _first(self, control: PID, q: int, t: float, end: float, first: float | None) -> float:
+        if first is not None:
+            return min(first, abs(end - t)) * (1 if end > t else -1)
+        k = self.problem.f(t, self.y)
+        return float(first_steps(self.problem, q, t, self.y, k, end - t, self.members.alive))
+
+    def _emission(self, clock: Clock, index: int, t: float, t1: float, h: float) -> Emission:
+        """The output ts[index] in a step from t to t1; with gradients inside the interval, by the continuous extension."""
+        time = self.ts[0, index]
+        if clock.start is not None and index < self.ts.shape[1] - 1:
+            return Emission(None, index, (time - clock.time(t)) / clock.step(h), False)
+        theta = (float(time) - t) / h
+        return Emission(None, index, theta, float(time) == t1)
+
+    def _smallest(self, t: float, span: float) -> float:
+        """Below it the time no longer moves, or (at t = 0) the span is no longer resolved by any double."""
+        return self.resolution * max(abs(t), 1e-16 * abs(span))
+
+    def _give_up(self, step: Step, t: float) -> None:
+        """End the elements whose error asks for a step below the resolution; the others go on."""
+        assert step.error is not None
+        e = error_norms(self.problem, step.error, self.y, step.y)[:, 0]
+        unsolved = torch.zeros_like(e, dtype=torch.bool) if step.failed is None else step.failed[:, 0]
+        status = torch.where(e.isfinite() | unsolved, int(Status.STEP_UNDERFLOW), int(Status.NON_FINITE))
+        self.members.end(~(e <= 1) | unsolved, status, t)
+
+    # -- both
+
+    def start(self, t: Time) -> tuple[Tensor, ...]:
+        """The first carry; elements where y0 or f is not finite fail at once."""
+        k = self.problem.f(t, self.y)
+        good = finite(self.y) & finite(k)
+        if not bool(good.all()):
+            self.members.end(~good[:, 0], Status.NON_FINITE, self._reached(t))
+        return self.stepper.start(self.problem, t, self.y, k)
+
+    def _may_step(self, h: float, t: Time) -> bool:
+        """Whether a step of modulus h is resolved and allowed; all elements fail where it is not."""
+        if h < self.resolution * (float(t.detach().abs().max()) if isinstance(t, Tensor) else abs(t)):
+            self.members.end_all(Status.STEP_UNDERFLOW, self._reached(t))
+        elif self.steps + self.rejected >= self.max_steps:
+            self.members.end_all(Status.MAX_STEPS, self._reached(t))
+        return not self.members.none_left
+
+    def _reached(self, t: Time) -> Tensor | float:
+        return t.detach().double().reshape(-1).expand(self.problem.count) if isinstance(t, Tensor) else t
+
+    def _move(self, t: Time, t1: Time, h: Time, step: Step, emissions: list[Emission]) -> None:
+        """Accept a step: the living go to its end, or to where an event stops them."""
+        accept = None if self.members.alive is None else self.members.alive[:, None]
+        record = Record(t, h, t1, self.y, step.y, accept, step.interpolant, None)
+        self.steps += 1
+        if self.observer.watch is None:
+            self.observer.keep(record, step, emissions)
+            self.y = self.members.select(step.y, self.y)
+            return
+        record.t, record.h, record.t1 = (self._spread(x) for x in (t, h, t1))
+        stopped = self.observer.see(record, step)
+        self.y = self.members.select(record.y1, self.y)
+        if stopped is not None:
+            self.members.end(stopped[:, 0], Status.CONVERGED, self._reached(record.t1))
+
+    def _spread(self, x: Time) -> Tensor:
+        """A time as (batch, 1)."""
+        x = x.reshape(-1, 1) if isinstance(x, Tensor) else self.ts.new_full((1, 1), x, dtype=torch.float64)
+        return x.expand(self.problem.count, 1)
+
+    def _ending(self, t: Time) -> Ending:
+        self.members.finish(self._reached(t))
+        counts = [torch.full_like(self.members.status, n) for n in (self.steps, self.rejected)]
+        return Ending(self.members.status, self.members.reached, *counts)

@@ -1,0 +1,138 @@
+"""`Observer`: what is kept of the steps: outputs at the times asked for, the dense solution, events, the mesh."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import nan
+
+import torch
+from torch import Tensor
+
+from opnet.solvers.ode.estimates import EstimateLog
+from opnet.solvers.ode.events import Watch
+from opnet.solvers.ode.problem import Problem
+from opnet.solvers.ode.record import Emission, Record
+from opnet.solvers.ode.stepper import Step
+
+
+class Outputs:
+    """The solution at the times asked for, collected as steps pass them.
+
+    `ts` is (1, time) where the batch shares the times, (batch, time) otherwise; it may carry gradients.
+    """
+
+    def __init__(self, problem: Problem, ts: Tensor) -> None:
+        self.problem, self.ts = problem, ts
+        self.sign = -1.0 if ts.shape[1] > 1 and bool((ts[:, 1] < ts[:, 0]).any()) else 1.0
+        self.whole: list[Tensor] = [problem.y0]  # one entry a time, for batches that step together
+        self.parts: list[tuple[Tensor, Tensor, Tensor]] = []  # (index, element, value) otherwise
+        self.next = torch.ones((problem.count, 1), dtype=torch.long, device=problem.y0.device)
+        self._signed = self.sign * ts.detach()
+        self.due = self._due()
+
+    def _due(self) -> Tensor:
+        """The next time of each row, signed; Inf after the last; (rows, 1)."""
+        last = self.ts.shape[1] - 1
+        times = torch.gather(self._signed.expand(len(self.next), -1), 1, self.next.clamp(max=last))
+        return torch.where(self.next > last, torch.inf, times)
+
+    def take(self, rows: Tensor) -> None:
+        """Go on with some of the rows."""
+        self.next, self.due = self.next[rows], self.due[rows]
+        if len(self.ts) > 1:
+            self.ts, self._signed = self.ts[rows], self._signed[rows]
+
+    def see(self, record: Record) -> list[Emission]:
+        """The outputs that lie in a step of elements with steps of their own."""
+        assert isinstance(record.t1, Tensor) and isinstance(record.t, Tensor) and isinstance(record.h, Tensor)
+        end = self.sign * record.t1.detach()
+        passed = self.due <= end
+        if record.accept is not None:
+            passed = passed & record.accept
+        if not bool(passed.any()):
+            return []
+        signed = self._signed.expand(len(end), -1).contiguous()
+        counts = torch.where(passed, torch.searchsorted(signed, end, right=True) - self.next, 0)[:, 0]
+        rows = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+        offset = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
+        index = self.next[rows, 0] + offset
+        self.next = self.next + counts[:, None]
+        self.due = self._due()
+        time = self.ts.expand(len(end), -1)[rows, index][:, None]
+        at_end = time.detach() == record.t1.detach()[rows]
+        if self.ts.requires_grad:
+            at_end = at_end & (index == self.ts.shape[1] - 1)[:, None]
+        emissions = []
+        for ends in (True, False):
+            chosen = (at_end if ends else ~at_end)[:, 0]
+            if not bool(chosen.any()):
+                continue
+            picked = rows[chosen]
+            theta = (time[chosen] - record.t[picked]) / record.h[picked]
+            emissions.append(Emission(picked, index[chosen], theta.to(record.y.dtype), ends))
+        return emissions
+
+    def put(self, record: Record, emission: Emission) -> None:
+        """Keep the values of an emission."""
+        value = record.emit(emission)
+        if isinstance(emission.index, int):
+            self.whole.append(value if record.accept is None else torch.where(record.accept, value, nan))
+        else:
+            assert emission.rows is not None
+            element = emission.rows if record.rows is None else record.rows[emission.rows]
+            self.parts.append((emission.index, element, value))
+
+    def stack(self) -> Tensor:
+        """(time, batch, n); NaN where the solution did not get."""
+        y0, times = self.problem.y0, self.ts.shape[1]
+        if not self.parts:
+            rest = [torch.full_like(y0, nan)] * (times - len(self.whole))
+            return torch.stack(self.whole + rest)
+        index, element, value = (torch.cat(parts) for parts in zip(*self.parts, strict=True))
+        rest = torch.full((times - 1, *y0.shape), nan, dtype=y0.dtype, device=y0.device)
+        return torch.cat([y0[None], rest.index_put((index - 1, element), value)])
+
+
+class Observer:
+    """Everything that looks at accepted steps.
+
+    Attributes:
+        outputs: values at the times asked for.
+        watch: events; None if there are none.
+        dense: all records, where the dense solution is wanted; else None.
+        mesh: all records, where steps are to be taken again; else None. States are dropped from it.
+        log: error and stiffness estimates, where they are wanted; else None.
+    """
+
+    def __init__(self, outputs: Outputs, watch: Watch | None = None, *, dense: bool = False, mesh: bool = False) -> None:
+        self.outputs, self.watch = outputs, watch
+        self.dense: list[Record] | None = [] if dense else None
+        self.mesh: list[Record] | None = [] if mesh else None
+        self.log = EstimateLog(outputs.problem.count) if outputs.problem.estimates else None
+
+    def see(self, record: Record, step: Step) -> Tensor | None:
+        """Look at a step whose times are (rows, 1); which rows an event ended, (rows, 1), or None.
+
+        The record then says where the event took them.
+        """
+        stopped = self.watch.see(record) if self.watch is not None else None
+        self.keep(record, step, self.outputs.see(record))
+        return stopped
+
+    def take(self, rows: Tensor) -> None:
+        """Go on with some of the rows."""
+        self.outputs.take(rows)
+        if self.watch is not None:
+            self.watch.take(rows)
+
+    def keep(self, record: Record, step: Step, emissions: list[Emission]) -> None:
+        """Keep what is wanted of a step, whose outputs are known."""
+        record.emissions = emissions
+        for emission in emissions:
+            self.outputs.put(record, emission)
+        if self.dense is not None:
+            self.dense.append(record)
+        if self.mesh is not None:
+            self.mesh.append(replace(record, y=record.y[:0], y1=record.y[:0], interpolant=None))
+        if self.log is not None:
+            self.log.add(step, record.t, record.h, record.accept, record.rows)
