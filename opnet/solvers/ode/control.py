@@ -65,13 +65,12 @@ class PID:
         return min(max(value, self.shrink), grow if e <= 1 else 1.0)
 
     def ratios(self, q: float, e: Tensor, before: Tensor, limit: Tensor) -> Tensor:
-        """`ratio` for each element: e, limit (batch, 1), before (batch, 2)."""
+        """`ratio` for each element: e, Inf if not finite, and limit (batch, 1), before (batch, 2)."""
         a, b, c = self.gains(q)
         value = e.clamp(min=SMALLEST).pow(a).mul(self.safety)
         if self.memory:
             value = value * before[:, :1].pow(b) * before[:, 1:].pow(c)
-        value = torch.minimum(value.clamp(self.shrink, self.grow), limit)
-        return torch.where(e < inf, value, self.shrink)
+        return torch.minimum(value.clamp(self.shrink, self.grow), limit)
 
 
 def error_norms(problem: Problem, error: Tensor, y: Tensor, y1: Tensor) -> Tensor:

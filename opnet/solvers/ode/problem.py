@@ -10,7 +10,7 @@ from torch import Tensor
 
 from opnet.solvers.ode.fields import Function, VectorField
 from opnet.solvers.ode.layout import Layout, State
-from opnet.solvers.ode.stages import Stages, Time
+from opnet.solvers.ode.stages import Buffer, Stages, Time
 
 Rows = Callable[[Time, Tensor], Tensor]
 """A function of a time and rows (batch, n), giving rows."""
@@ -43,7 +43,7 @@ class Problem:
         self.rtol, self.atol, self.keep, self.estimates = rtol, atol, keep, estimates
         self.args = field.args
         self.evaluations = 0
-        self._buffer: Tensor | None = None
+        self._buffer: Buffer | None = None
         self._cache: dict[Any, Any] = {}
         self.rows: Tensor | None = None
         self.seminorm: int | None = None
@@ -80,11 +80,13 @@ class Problem:
 
     def stages(self, count: int, y: Tensor) -> Stages:
         """Room for the stages of a step: the same for every step, unless they must outlive it."""
+        if torch.compiler.is_compiling() or (torch.is_grad_enabled() and y.requires_grad):
+            return Stages(None)
         if self.keep:
-            return Stages(count, y)
-        if self._buffer is None or self._buffer.shape != (count, *y.shape):
-            self._buffer = y.new_empty((count, *y.shape))
-        return Stages(count, y, self._buffer)
+            return Stages(Buffer(count, y))
+        if self._buffer is None or not self._buffer.fits(count, y):
+            self._buffer = Buffer(count, y)
+        return Stages(self._buffer)
 
     def time(self, t: Time, y: Tensor) -> Tensor:
         """t as f gets it: of y's dtype, without dimensions or (batch, 1, ..., 1)."""

@@ -13,6 +13,19 @@ Time = Union[float, Tensor]
 """A time or a step: a number, a tensor without dimensions (where times carry gradients), or (batch, 1)."""
 
 
+class Buffer:
+    """Memory for the stages of a step, with all views of it that are needed: making one takes as long as a small sum."""
+
+    def __init__(self, count: int, y: Tensor) -> None:
+        self.memory = y.new_empty((count, *y.shape))
+        self.stages = self.memory.unbind(0)
+        flat = self.memory.view(count, -1)
+        self.first = [flat[:i].T for i in range(count + 1)]  # (entries, i): the first i stages as columns
+
+    def fits(self, count: int, y: Tensor) -> bool:
+        return len(self.stages) == count and self.memory.shape[1:] == y.shape
+
+
 class Stages:
     """k_1, k_2, ... of one step, as they come.
 
@@ -20,39 +33,38 @@ class Stages:
     the compiler, which fuses sums, they are kept as they came.
     """
 
-    def __init__(self, count: int, y: Tensor, buffer: Tensor | None = None) -> None:
-        lean = not (torch.compiler.is_compiling() or (torch.is_grad_enabled() and y.requires_grad))
-        self.buffer = (y.new_empty((count, *y.shape)) if buffer is None else buffer) if lean else None
+    def __init__(self, buffer: Buffer | None) -> None:
+        self.buffer = buffer
         self.kept: list[Tensor] = []
         self.count = 0
 
     def put(self, k: Tensor) -> None:
         """The next stage."""
         if self.buffer is not None and k.requires_grad and torch.is_grad_enabled():
-            self.kept = [row.clone() for row in self.buffer[: self.count]]
+            self.kept = [row.clone() for row in self.buffer.stages[: self.count]]
             self.buffer = None
         if self.buffer is not None:
-            self.buffer[self.count] = k
+            self.buffer.stages[self.count].copy_(k)
         else:
             self.kept.append(k)
         self.count += 1
 
     def sum(self, y: Tensor, h: Time, weights: Sequence[float]) -> Tensor:
         """y + h sum_i weights_i k_i, over the first stages that there are weights for."""
-        if self.buffer is None:
-            return _advance(y, h, self.total(weights)) if isinstance(h, Tensor) else self._chain(y, h, weights)
         if isinstance(h, Tensor):
-            return _advance(y, h, self.total(weights))
-        vector = _vector(tuple(weights), self.buffer.dtype, self.buffer.device)
-        matrix = self.buffer[: len(weights)].view(len(weights), -1)
-        return torch.addmv(y.reshape(-1), matrix.T, vector, alpha=h).view(y.shape)
+            return torch.addcmul(y, self.total(weights), h.to(y.dtype))
+        if self.buffer is None:
+            return self._chain(y, h, weights)
+        vector = _vector(tuple(weights), y.dtype, y.device)
+        return torch.addmv(y.reshape(-1), self.buffer.first[len(weights)], vector, alpha=h).view(y.shape)
 
     def total(self, weights: Sequence[float]) -> Tensor:
         """sum_i weights_i k_i."""
         if self.buffer is None:
             return self._chain(None, 1.0, weights)
-        vector = _vector(tuple(weights), self.buffer.dtype, self.buffer.device)
-        return torch.mv(self.buffer[: len(weights)].view(len(weights), -1).T, vector).view(self.buffer.shape[1:])
+        memory = self.buffer.memory
+        vector = _vector(tuple(weights), memory.dtype, memory.device)
+        return torch.mv(self.buffer.first[len(weights)], vector).view(memory.shape[1:])
 
     def _chain(self, y: Tensor | None, h: float, weights: Sequence[float]) -> Tensor:
         total = y
@@ -64,12 +76,13 @@ class Stages:
 
     def rows(self, rows: Tensor | None) -> list[Tensor]:
         """The stages, of some elements (long) or all."""
-        stages = self.kept if self.buffer is None else self.buffer[: self.count].unbind(0)
+        stages = self.kept if self.buffer is None else self.buffer.stages[: self.count]
         return [k if rows is None else k[rows] for k in stages]
 
 
-def _advance(y: Tensor, h: Tensor, total: Tensor) -> Tensor:
-    return torch.addcmul(y, total, h.to(y.dtype))
+def later(t: Time, h: Time, c: float) -> Time:
+    """t + c h."""
+    return torch.add(t, h, alpha=c) if isinstance(t, Tensor) and isinstance(h, Tensor) else t + c * h
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ from opnet.core.registry import register
 from opnet.solvers.ode.methods import tableau as tableaux
 from opnet.solvers.ode.methods.tableau import Tableau, nested
 from opnet.solvers.ode.problem import Problem
-from opnet.solvers.ode.stages import Stages, Time
+from opnet.solvers.ode.stages import Stages, Time, later
 from opnet.solvers.ode.stepper import Interpolant, Step, Stepper, _take
 
 
@@ -41,7 +41,7 @@ class RungeKutta(Stepper):
         before, argument = y, y
         for row, c in tableau.later:
             before, argument = argument, stages.sum(y, h, row)
-            k = problem.f(t + c * h, argument)
+            k = problem.f(later(t, h, c), argument)
             stages.put(k)
         y1 = argument if tableau.first_same_as_last else stages.sum(y, h, tableau.b)
         return Step(
@@ -62,7 +62,7 @@ class RungeKutta(Stepper):
     def interpolant(self, problem: Problem, t: Time, y: Tensor, h: Time, stages: Stages) -> Interpolant:
         """The continuous extension; its own stages, if it needs any, are computed here."""
         for row, c in self.tableau.dense[stages.count - self.tableau.stages :]:
-            stages.put(problem.f(t + c * h, stages.sum(y, h, row)))
+            stages.put(problem.f(later(t, h, c), stages.sum(y, h, row)))
         terms = [stages.total(row) if any(row) else torch.zeros_like(y) for row in self.tableau.terms]
 
         def at(theta: Time, rows: Tensor | None) -> Tensor:
