@@ -16,6 +16,7 @@ from opnet.models.base import Model
 from opnet.models.blocks import activations  # noqa: F401  (registers)
 from opnet.models.blocks.graph_filter import GraphFilter
 from opnet.models.blocks.time_basis import TimeBasis
+from opnet.solvers.ode.control import PID
 from opnet.solvers.ode.methods import torchdiffeq  # noqa: F401  (registers)
 from opnet.solvers.ode.solve import solve_ode
 
@@ -115,7 +116,8 @@ class GraphNDE(Model):
                 f"x0: expected {expected[0]} on {expected[1]}, the graph's (see `Graph.to`), found {found[0]} on "
                 f"{found[1]}"
             )
-        return solve_ode(self.vector_field(graph), x0, ts, self.stepper, **self.solver_options).ys.transpose(0, 1)
+        f = self.vector_field(graph)
+        return solve_ode(f, x0, ts, self.stepper, control=PID(joint=True), **self.solver_options).ys.transpose(0, 1)
 
 
 def _solver(description: Mapping[str, Any] | None) -> tuple[Any, dict[str, Any]]:
