@@ -10,7 +10,8 @@ from torch import Tensor
 
 from opnet.core.registry import register
 from opnet.solvers.ode.fields import Separable
-from opnet.solvers.ode.problem import Problem, Rows, Time
+from opnet.solvers.ode.problem import Problem, Rows
+from opnet.solvers.ode.stages import Time
 from opnet.solvers.ode.stepper import Step, Stepper, hermite
 
 
