@@ -128,6 +128,9 @@ def advance(rules: Rules, state: State, target: Tensor) -> tuple[State, Step, Te
     e = torch.nan_to_num(e.detach().double(), nan=inf, posinf=inf)
     if step.failed is not None:
         e = torch.where(step.failed, UNSOLVED, e)
+    own = e
+    if control.joint:  # one error, and so one step, for the active
+        e = torch.where(active, e.square(), 0.0).sum().div(active.sum()).sqrt().expand_as(e)
     ratio = control.ratios(rules.stepper.error_order, e, state.before, state.limit)
     accept = active & (e <= 1)
     reject = active ^ accept
@@ -136,7 +139,9 @@ def advance(rules: Rules, state: State, target: Tensor) -> tuple[State, Step, Te
     if not rules.stepper.dense_order:  # a step cut short by an output time says little about the next
         new_h = torch.where(accept & is_last, torch.maximum(new_h, state.h), new_h)
     lost = reject & (new_h <= torch.add(rules.floor, t.abs(), alpha=rules.resolution))
-    reason = torch.where(e == rules.infinite, rules.non_finite, rules.underflow)
+    if control.joint:  # those that asked for it; the others go on
+        lost = lost & (own > 1)
+    reason = torch.where(own == rules.infinite, rules.non_finite, rules.underflow)
     goes_on = (active & (new_t != rules.end)) ^ lost
     before = state.before
     if control.memory:
