@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from opnet.solvers.ode.control import PID
+from opnet.solvers.ode.events import Event, Watch
 from opnet.solvers.ode.fields import VectorField
 from opnet.solvers.ode.joint import Ending, Together
 from opnet.solvers.ode.layout import State
 from opnet.solvers.ode.observer import Observer, Outputs
 from opnet.solvers.ode.per_sample import PerSample
-from opnet.solvers.ode.problem import Problem
+from opnet.solvers.ode.problem import Problem, Rows
 from opnet.solvers.ode.stepper import Stepper
 
 PERTURBATION = 1e-3  # of the states of every second element, to see whether others notice
@@ -27,6 +29,7 @@ class Integration:
         estimates: keep the error and stiffness estimates of every step.
         mesh: keep the steps, so that they can be taken again.
         seminorm: how many leading entries of an element count in the error; None: all.
+        events: what to look out for.
     """
 
     field: VectorField
@@ -40,6 +43,7 @@ class Integration:
     estimates: bool = False
     mesh: bool = False
     seminorm: int | None = None
+    events: Sequence[Event] = ()
 
     def problem(self, y0: State) -> Problem:
         """The problem in rows."""
@@ -52,16 +56,33 @@ class Integration:
         """Solve from y0 at ts[:, 0], with ts (1, time) or (batch, time)."""
         problem = self.problem(y0)
         problem.seminorm = self.seminorm
-        observer = Observer(Outputs(problem, ts), dense=self.dense, mesh=self.mesh)
+        observer = Observer(Outputs(problem, ts), self._watch(problem), dense=self.dense, mesh=self.mesh)
+        watch = observer.watch
         together = Together(problem, self.stepper, observer, self.max_steps)
+        joint = self.control.joint or not self.stepper.adaptive
+        start = ts[:, :1].detach().double().expand(problem.count, 1)
+        if watch is not None and watch.terminal and joint and problem.count > 1:
+            t = start[0, 0] if problem.joint else start
+            _refuse_coupled(problem, t, "for terminal events of a coupled state give a leading dimension of 1")
         if not self.stepper.adaptive:
             return problem, observer, together.fixed(self.step)
-        if self.control.joint or problem.count == 1:
+        if joint or problem.count == 1:
             return problem, observer, together.adaptive(self.control, self.step)
-        independent = _can_be_split(problem, ts[:, :1].detach().double().expand(problem.count, 1))
+        independent = _can_be_split(problem, start)
+        if watch is not None:
+            independent = independent and _works_on_part(problem, watch.values, start)
         problem.keep |= problem.y0.is_cuda  # steps are looked at in blocks
         loop = PerSample(problem, self.stepper, self.control, observer, self.max_steps, independent=independent)
         return problem, observer, loop.run(self.step)
+
+    def _watch(self, problem: Problem) -> Watch | None:
+        if not self.events:
+            return None
+        if not self.stepper.dense_order:
+            raise ValueError(
+                f"events: expected a method with a continuous extension, found {type(self.stepper).__name__}(...) without"
+            )
+        return Watch(self.events, problem)
 
     def again(self, **changes: object) -> Integration:
         return replace(self, **changes)
@@ -73,6 +94,12 @@ def _can_be_split(problem: Problem, t: Tensor) -> bool:
     Raises:
         ValueError: if the elements depend on each other: steps of their own would then be wrong.
     """
+    _refuse_coupled(problem, t, "for a coupled state give control=PID(joint=True), or a leading dimension of 1")
+    return _works_on_part(problem, problem.f, t)
+
+
+def _refuse_coupled(problem: Problem, t: Tensor, advice: str) -> None:
+    """Refuse elements that depend on each other."""
     with torch.no_grad():
         y = problem.y0.detach()
         k = problem.f(t, y)
@@ -81,15 +108,18 @@ def _can_be_split(problem: Problem, t: Tensor) -> bool:
         if not torch.equal(torch.nan_to_num(problem.f(t, moved)[1::2]), torch.nan_to_num(k[1::2])):
             raise ValueError(
                 "f: expected the derivative of each element of the batch (the leading dimension) to depend on that "
-                "element alone and on nothing random, found that others change it; for a coupled state give "
-                "control=PID(joint=True), or a leading dimension of 1"
+                f"element alone and on nothing random, found that others change it; {advice}"
             )
-        args = problem.args
+
+
+def _works_on_part(problem: Problem, function: Rows, t: Tensor) -> bool:
+    """Whether a function of times and rows can be called with some of the rows."""
+    args = problem.args
+    with torch.no_grad():
         try:
             problem.args = tuple(arg[:1] for arg in args)
-            part = problem.f(t[:1], y[:1])
-        except Exception:  # whatever f raises on fewer elements than it was made for, it keeps them all
+            return len(function(t[:1], problem.y0[:1].detach())) == 1
+        except Exception:  # whatever it raises on fewer elements than it was made for, it keeps them all
             return False
         finally:
             problem.args = args
-        return part.shape == k[:1].shape

@@ -182,10 +182,10 @@ class Together:
             self.y = self.members.select(step.y, self.y)
             return
         record.t, record.h, record.t1 = (self._spread(x) for x in (t, h, t1))
-        stopped = self.observer.see(record, step)
+        stop = self.observer.see(record, step)
+        if stop is not None:
+            self.members.end(stop.rows[:, 0], stop.status[:, 0], self._reached(record.t1))
         self.y = self.members.select(record.y1, self.y)
-        if stopped is not None:
-            self.members.end(stopped[:, 0], Status.CONVERGED, self._reached(record.t1))
 
     def _spread(self, x: Time) -> Tensor:
         """A time as (batch, 1)."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from opnet.solvers.ode.estimates import EstimateLog
-from opnet.solvers.ode.events import Watch
+from opnet.solvers.ode.events import Stop, Watch
 from opnet.solvers.ode.problem import Problem
 from opnet.solvers.ode.record import Emission, Record
 from opnet.solvers.ode.stepper import Step
@@ -110,8 +110,8 @@ class Observer:
         self.mesh: list[Record] | None = [] if mesh else None
         self.log = EstimateLog(outputs.problem.count) if outputs.problem.estimates else None
 
-    def see(self, record: Record, step: Step) -> Tensor | None:
-        """Look at a step whose times are (rows, 1); which rows an event ended, (rows, 1), or None.
+    def see(self, record: Record, step: Step) -> Stop | None:
+        """Look at a step whose times are (rows, 1); which rows an event ended, and how.
 
         The record then says where the event took them.
         """

@@ -227,15 +227,16 @@ class PerSample:
             accept = accept if stopped is None else accept & ~stopped
             t, signed = rules.times(old.t, h)
             record = Record(t, signed, rules.direct(t1), old.y, step.y, accept, step.interpolant, self.rows)
-            ended = self.observer.see(record, step)
-            if ended is not None and bool(ended.any()):
+            stop = self.observer.see(record, step)
+            if stop is not None:
                 assert isinstance(record.t1, Tensor)
+                ended = stop.rows
                 state = state._replace(
                     t=torch.where(ended, rules.direct(record.t1.detach()), state.t),
                     h=torch.where(ended, 0.0, state.h),
                     y=torch.where(ended, record.y1, state.y),
                     active=state.active & ~ended,
-                    status=torch.where(ended, 0, state.status),
+                    status=torch.where(ended, stop.status, state.status),
                 )
                 stopped = ended if stopped is None else stopped | ended
         return state

@@ -49,12 +49,16 @@ class Record:
     emissions: list[Emission] = field(default_factory=list)
     _made: Interpolant | None = None
 
-    def at(self, theta: Time, rows: Tensor | None = None) -> Tensor:
-        """y at t + theta h, of all elements or some."""
+    def extension(self) -> Interpolant:
+        """The continuous extension, made when first asked for, with gradients if they are enabled then."""
         if self._made is None:
             assert self.interpolant is not None
             self._made = self.interpolant()
-        return self._made(theta, rows)
+        return self._made
+
+    def at(self, theta: Time, rows: Tensor | None = None) -> Tensor:
+        """y at t + theta h, of all elements or some."""
+        return self.extension()(theta, rows)
 
     def emit(self, emission: Emission) -> Tensor:
         """The values of an emission."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from opnet.solvers.ode.estimates import Estimates
+from opnet.solvers.ode.events import Occurrences
 from opnet.solvers.ode.layout import State
 from opnet.solvers.ode.problem import Problem
 from opnet.solvers.ode.record import Record
@@ -29,6 +30,7 @@ class ODESolution:
         evaluations: calls of the vector field (each of the whole batch, or of what is left of it).
         dense: the solution at any time, where `dense=True` asked for it; else None.
         estimates: error and stiffness estimates of each step, where `Direct(estimates=True)` asked for them.
+        events: what was found of each event asked for.
     """
 
     ys: Any
@@ -40,6 +42,7 @@ class ODESolution:
     evaluations: int
     dense: Optional[Dense] = None
     estimates: Optional[Estimates] = None
+    events: tuple[Occurrences, ...] = ()
 
 
 class Dense:

@@ -107,7 +107,11 @@ def solve_ode(
         ys, members = method.integrate(problem, times[0], step, max_steps)
         solution = ODESolution(layout.state(ys), ts, members.status, members.reached, None, None, problem.evaluations)
     else:
-        integration = Integration(field, method, control, rtol, atol, step, max_steps, dense, adjoint.estimates)
+        if events and not isinstance(adjoint, Direct):
+            raise ValueError(f"events: expected adjoint=Direct(), found {type(adjoint).__name__}(...)")
+        integration = Integration(
+            field, method, control, rtol, atol, step, max_steps, dense, adjoint.estimates, events=events
+        )
         solution = _solution(ts, *adjoint.solve(integration, y0, times))
     if throw:
         raise_for_status("solve_ode", solution.status, solution.reached)
@@ -126,6 +130,7 @@ def _solution(ts: Tensor, ys: Tensor, problem: Problem, observer: Observer, endi
         evaluations=problem.evaluations,
         dense=None if dense is None else Dense(problem, observer.outputs.ts, ending.reached, dense),
         estimates=None if observer.log is None else observer.log.stack(problem.y0),
+        events=() if observer.watch is None else observer.watch.occurrences(),
     )
 
 
