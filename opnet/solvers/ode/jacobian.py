@@ -80,19 +80,20 @@ class Jacobians:
         s = _variable(_clock(t, y), wanted)
         with torch.enable_grad():
             value = self.f(s, y)
-        slope = _slope(value, s, wanted and _tracked(value, s))
-        return torch.zeros_like(y) if slope is None else slope
+        (depends,), past = _graph(value, s)
+        return _slope(value, s, wanted and past) if depends else torch.zeros_like(y)
 
     def linearise(self, t: Time, y: Tensor, *, time: bool = True) -> Linearisation:
         """f, df/dy and, if asked for, df/dt at (t, y), of one evaluation."""
         wanted = torch.is_grad_enabled()
+        s = _variable(_clock(t, y), wanted)
         x = _variable(y, wanted) if self.jacobian is None else y
-        s = _variable(_clock(t, y), wanted) if time else t
         with torch.enable_grad():
-            value = self.f(s, x)
-        wanted = wanted and _tracked(value, x, s)
+            value = self.f(s if time else t, x)
+        (depends, *_), past = _graph(value, s, *([x] if self.jacobian is None else []))
+        wanted = wanted and past
         J = self._differentiate(value, x, wanted) if self.jacobian is None else self._given(t, y)
-        slope = _slope(value, s, wanted) if isinstance(s, Tensor) and time else None
+        slope = _slope(value, s, wanted) if depends else None
         return Linearisation(value if wanted else value.detach(), J, slope)
 
     def _given(self, t: Time, y: Tensor) -> Tensor:
@@ -185,22 +186,17 @@ def _gradient(value: Tensor, x: Tensor, w: Tensor, wanted: bool, batched: bool =
     return gradient
 
 
-def _slope(value: Tensor, s: Tensor, wanted: bool) -> Tensor | None:
+def _slope(value: Tensor, s: Tensor, wanted: bool) -> Tensor:
     """df/dt of each row, although one s may serve them all: the derivative by w of the gradient of <w, f> by s."""
-    if not value.requires_grad:
-        return None
     with torch.enable_grad():
         w = torch.zeros_like(value, requires_grad=True)
-        (pulled,) = torch.autograd.grad(value, s, w, create_graph=True, allow_unused=True)
-        if pulled is None:
-            return None
+        (pulled,) = torch.autograd.grad(value, s, w, create_graph=True)
         return _gradient(pulled, w, torch.ones_like(pulled), wanted)
 
 
-def _tracked(value: Tensor, *variables: Time) -> bool:
-    """Whether gradients of f are wanted: the variables have a past, or f uses other tensors that require gradients."""
-    if any(isinstance(v, Tensor) and v.requires_grad and not v.is_leaf for v in variables):
-        return True
+def _graph(value: Tensor, *variables: Tensor) -> tuple[list[bool], bool]:
+    """Which of the variables a value depends on, and whether it has a past besides: gradients are wanted then."""
+    used, past = [False] * len(variables), any(v.grad_fn is not None for v in variables)
     nodes, seen = [value.grad_fn], set()
     while nodes:
         node = nodes.pop()
@@ -208,7 +204,10 @@ def _tracked(value: Tensor, *variables: Time) -> bool:
             continue
         seen.add(node)
         leaf = getattr(node, "variable", None)
-        if leaf is not None and not any(leaf is v for v in variables):
-            return True
-        nodes.extend(parent for parent, _ in node.next_functions)
-    return False
+        own = [node is v.grad_fn or leaf is v for v in variables]
+        if any(own):
+            used[own.index(True)] = True
+        else:
+            past |= leaf is not None
+            nodes.extend(parent for parent, _ in node.next_functions)
+    return used, past

@@ -98,6 +98,16 @@ def test_gradients_of_the_linearisation(n, given):
     assert torch.autograd.gradcheck(at, (y, a, c, t))
 
 
+@pytest.mark.parametrize("given", [False, True])
+def test_gradients_to_a_state_that_is_all_there_is(given):
+    y = _rows(2).requires_grad_()
+    problem = _problem(y, lambda t, y: t * y**3)
+    jacobian = (lambda t, y: torch.diag_embed(3 * t * y**2)) if given else None
+    value, J, slope = Jacobians(problem, problem.f, jacobian).linearise(2.0, y)
+    for x, exact in ((value, 6 * y**2), (J, 12 * y), (slope, 3 * y**2)):
+        torch.testing.assert_close(torch.autograd.grad(x.sum(), y, retain_graph=True)[0], exact)
+
+
 def test_what_f_made_of_the_state_is_held_constant():
     y = _rows(3).requires_grad_()
     args = (y * 2,)
