@@ -18,6 +18,7 @@ from opnet.solvers.ode.fields import Function
 from opnet.solvers.ode.layout import State
 from opnet.solvers.ode.problem import Problem
 from opnet.solvers.ode.record import Record
+from opnet.solvers.ode.stages import Time
 
 LOOKS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of each step: where the sign of a condition is looked at
 
@@ -28,7 +29,7 @@ class Event:
 
     The sign of g is looked at at the start, the three quarters and the end of each step, on its continuous extension; a
     change is located to `tolerance` by bracketing. An even number of roots between two looks goes unnoticed, and a jump
-    of g counts as a root. g = 0 at the very start is no event, so that a solve can go on from one.
+    of g counts as a root. A root at the very start, within `tolerance`, is no event: a solve can go on from one.
 
     A NaN of g ends the element with `Status.NON_FINITE` at the start of the step it was met in: no event is missed in
     silence. Times and states of events carry gradients, by the implicit function theorem (once: no second derivatives).
@@ -112,9 +113,10 @@ class Watch:
         """Whether any event ends elements."""
         return any(event.terminal for event in self.events)
 
-    def value(self, event: int, t: Tensor, y: Tensor) -> Tensor:
+    def value(self, event: int, t: Time, y: Tensor) -> Tensor:
         """The condition of an event at times (rows, 1) and states (rows, n); (rows,)."""
         layout = self.problem.layout
+        assert isinstance(t, Tensor)
         state = layout.state(y)
         value = self.events[event].condition(t.to(y.dtype).reshape(self._time_shape), state, *self.problem.args)
         shape = (len(y),) if layout.batched else ()
@@ -125,7 +127,7 @@ class Watch:
             )
         return value.reshape(-1).double()
 
-    def values(self, t: Tensor, y: Tensor) -> Tensor:
+    def values(self, t: Time, y: Tensor) -> Tensor:
         """All conditions, (rows, events)."""
         return torch.stack([self.value(i, t, y) for i in range(len(self.events))], 1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,15 +50,26 @@ class Integration:
         """The problem in rows."""
         keep = self.dense or self.mesh
         return Problem(
-            self.field, y0, joint=self.control.joint, rtol=self.rtol, atol=self.atol, keep=keep, estimates=self.estimates
+            self.field,
+            y0,
+            joint=self.control.joint,
+            rtol=self.rtol,
+            atol=self.atol,
+            keep=keep,
+            estimates=self.estimates,
         )
 
     def run(self, y0: State, ts: Tensor) -> tuple[Problem, Observer, Ending]:
         """Solve from y0 at ts[:, 0], with ts (1, time) or (batch, time)."""
+        if not self.stepper.dense_order and (self.events or self.dense):
+            raise ValueError(
+                f"{'events' if self.events else 'dense'}: expected a method with a continuous extension, found "
+                f"{type(self.stepper).__name__}(...) without"
+            )
         problem = self.problem(y0)
         problem.seminorm = self.seminorm
-        observer = Observer(Outputs(problem, ts), self._watch(problem), dense=self.dense, mesh=self.mesh)
-        watch = observer.watch
+        watch = Watch(self.events, problem) if self.events else None
+        observer = Observer(Outputs(problem, ts), watch, dense=self.dense, mesh=self.mesh)
         together = Together(problem, self.stepper, observer, self.max_steps)
         joint = self.control.joint or not self.stepper.adaptive
         start = ts[:, :1].detach().double().expand(problem.count, 1)
@@ -75,16 +87,7 @@ class Integration:
         loop = PerSample(problem, self.stepper, self.control, observer, self.max_steps, independent=independent)
         return problem, observer, loop.run(self.step)
 
-    def _watch(self, problem: Problem) -> Watch | None:
-        if not self.events:
-            return None
-        if not self.stepper.dense_order:
-            raise ValueError(
-                f"events: expected a method with a continuous extension, found {type(self.stepper).__name__}(...) without"
-            )
-        return Watch(self.events, problem)
-
-    def again(self, **changes: object) -> Integration:
+    def again(self, **changes: Any) -> Integration:
         return replace(self, **changes)
 
 

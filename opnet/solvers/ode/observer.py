@@ -44,7 +44,9 @@ class Outputs:
 
     def see(self, record: Record) -> list[Emission]:
         """The outputs that lie in a step of elements with steps of their own."""
-        assert isinstance(record.t1, Tensor) and isinstance(record.t, Tensor) and isinstance(record.h, Tensor)
+        assert isinstance(record.t1, Tensor)
+        assert isinstance(record.t, Tensor)
+        assert isinstance(record.h, Tensor)
         end = self.sign * record.t1.detach()
         passed = self.due <= end
         if record.accept is not None:
@@ -86,8 +88,8 @@ class Outputs:
         """(time, batch, n); NaN where the solution did not get."""
         y0, times = self.problem.y0, self.ts.shape[1]
         if not self.parts:
-            rest = [torch.full_like(y0, nan)] * (times - len(self.whole))
-            return torch.stack(self.whole + rest)
+            missing = times - len(self.whole)
+            return torch.stack(self.whole + [torch.full_like(y0, nan)] * missing)
         index, element, value = (torch.cat(parts) for parts in zip(*self.parts, strict=True))
         rest = torch.full((times - 1, *y0.shape), nan, dtype=y0.dtype, device=y0.device)
         return torch.cat([y0[None], rest.index_put((index - 1, element), value)])
@@ -104,7 +106,9 @@ class Observer:
         log: error and stiffness estimates, where they are wanted; else None.
     """
 
-    def __init__(self, outputs: Outputs, watch: Watch | None = None, *, dense: bool = False, mesh: bool = False) -> None:
+    def __init__(
+        self, outputs: Outputs, watch: Watch | None = None, *, dense: bool = False, mesh: bool = False
+    ) -> None:
         self.outputs, self.watch = outputs, watch
         self.dense: list[Record] | None = [] if dense else None
         self.mesh: list[Record] | None = [] if mesh else None
@@ -131,6 +135,7 @@ class Observer:
         for emission in emissions:
             self.outputs.put(record, emission)
         if self.dense is not None:
+            record.extension()  # now, while f has all it is called with
             self.dense.append(record)
         if self.mesh is not None:
             self.mesh.append(replace(record, y=record.y[:0], y1=record.y[:0], interpolant=None))

@@ -128,7 +128,7 @@ def _solution(ts: Tensor, ys: Tensor, problem: Problem, observer: Observer, endi
         steps=ending.steps,
         rejected=ending.rejected,
         evaluations=problem.evaluations,
-        dense=None if dense is None else Dense(problem, observer.outputs.ts, ending.reached, dense),
+        dense=None if dense is None else Dense(problem, ts if ts.ndim == 2 else ts[None], dense),
         estimates=None if observer.log is None else observer.log.stack(problem.y0),
         events=() if observer.watch is None else observer.watch.occurrences(),
     )
