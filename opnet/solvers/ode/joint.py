@@ -37,6 +37,11 @@ class Together:
     def __init__(self, problem: Problem, stepper: Stepper, observer: Observer, max_steps: int) -> None:
         self.problem, self.stepper, self.observer, self.max_steps = problem, stepper, observer, max_steps
         self.ts = observer.outputs.ts
+        if problem.joint and len(self.ts) > 1:
+            raise ValueError(
+                f"ts: expected times of shape (time,) with PID(joint=True), found {tuple(self.ts.shape)}: one step for the "
+                "batch cannot follow times of each element's own"
+            )
         self.y = problem.y0
         self.members = Members(self.y, self.ts[:, 0])
         self.steps = self.rejected = 0
@@ -58,14 +63,16 @@ class Together:
             h = (end - begin) / count
             for i in range(count):
                 t = begin + i * h
-                if (self.steps % self._every == 0 and self.members.none_left) or not self._may_step(gap / count, t):
+                if (self.steps % self._every == 0 and self.members.none_left) or not self._may_step(h, t):
                     break
                 step = self.stepper.step(self.problem, t, self.y, h, carry)
-                self._end_non_finite(step, t)
+                if self._end_non_finite(step, t):
+                    self.y, carry = self.members.select(self.y), self.members.select_all(carry)
+                    step = self.stepper.step(self.problem, t, self.y, h, carry)
                 last = i == count - 1
                 emissions = [Emission(None, j + 1, 1.0, True)] if last else []
                 self._move(t, end if last else t + h, h, step, emissions)
-                carry = step.carry
+                carry = self.members.select_all(step.carry)
             if self.members.none_left:
                 break
         return self._ending(self.ts[:, -1])
@@ -78,14 +85,19 @@ class Together:
     def _every(self) -> int:
         return SYNC if self.y.is_cuda else 1
 
-    def _end_non_finite(self, step: Step, t: Time) -> None:
-        """End the elements whose step is not finite; on another device without looking at the flag."""
+    def _end_non_finite(self, step: Step, t: Time) -> bool:
+        """End the elements whose step is not finite; whether gradients ask for the step without them.
+
+        On another device without looking at the flag, unless there are gradients.
+        """
         with torch.no_grad():
             y = step.y if self.members.alive is None else step.y[self.members.alive]
             if self.y.is_cuda or step.failed is not None or not isfinite(float(torch.linalg.vector_norm(y, inf))):
                 bad = ~finite(step.y)
-                bad = bad if step.failed is None else bad | step.failed
-                self.members.end(bad[:, 0], Status.NON_FINITE, self._reached(t))
+                lost = self.members.living((bad if step.failed is None else bad | step.failed)[:, 0])
+                self.members.end(lost, Status.NON_FINITE, self._reached(t))
+                return step.y.requires_grad and bool(lost.any())
+        return False
 
     # -- steps by the error
 
@@ -98,14 +110,14 @@ class Together:
         carry = self.start(t)
         h = 0.0 if self.members.none_left or len(ts) == 1 else self._first(control, q, t, end, first)
         limit, before, following = control.grow, (1.0, 1.0), 1
-        while t != end and not self.members.none_left and self._may_step(abs(h), t):
+        while t != end and not self.members.none_left and self._may_step(h, t):
             target = end if self.stepper.dense_order else ts[following]
             is_last = abs(h) >= abs(target - t) * (1 - 1e-10)
             tried = target - t if is_last else h
             step = self.stepper.step(self.problem, clock.time(t), self.y, clock.step(tried), carry)
             assert step.error is not None
             e = float(error_norm(self.problem, step.error, self.y, step.y, self.members.alive))
-            if step.failed is not None and bool(step.failed.any()):
+            if step.failed is not None and bool(self.members.living(step.failed[:, 0]).any()):
                 e = inf
             ratio = control.ratio(q, e, before, limit)
             if e <= 1:
@@ -115,13 +127,14 @@ class Together:
                     emissions.append(self._emission(clock, following, t, t1, tried))
                     following += 1
                 self._move(clock.time(t), clock.time(t1), clock.step(tried), step, emissions)
-                t, carry, limit, before = t1, step.carry, control.grow, (max(e, 1e-10), before[0])
+                t, carry, limit, before = t1, self.members.select_all(step.carry), control.grow, (max(e, 1e-10), before[0])
                 h = tried * ratio if not is_last or target == end else max(abs(h), abs(tried) * ratio) * (1 if tried > 0 else -1)
             else:
                 self.rejected += 1
                 h, limit = tried * ratio, 1.0
                 if abs(h) < self._smallest(t, end - ts[0]):
                     self._give_up(step, t)
+                    self.y, carry = self.members.select(self.y), self.members.select_all(carry)
                     h = 0.0 if self.members.none_left else self._first(control, q, t, end, first)
         return self._ending(t)
 
@@ -159,13 +172,20 @@ class Together:
         good = finite(self.y) & finite(k)
         if not bool(good.all()):
             self.members.end(~good[:, 0], Status.NON_FINITE, self._reached(t))
+            self.y = self.members.select(self.y)
+            k = self.problem.f(t, self.y)
         return self.stepper.start(self.problem, t, self.y, k)
 
-    def _may_step(self, h: float, t: Time) -> bool:
-        """Whether a step of modulus h is resolved and allowed; all elements fail where it is not."""
-        if h < self.resolution * (float(t.detach().abs().max()) if isinstance(t, Tensor) else abs(t)):
+    def _may_step(self, h: Time, t: Time) -> bool:
+        """Whether the step h is resolved and allowed; elements fail where it is not."""
+        size, least = abs(_plain(h)), self.resolution * abs(_plain(t))
+        lost = size < least
+        if isinstance(lost, Tensor):
+            if bool(lost.any()):
+                self.members.end(lost[:, 0], Status.STEP_UNDERFLOW, self._reached(t))
+        elif lost:
             self.members.end_all(Status.STEP_UNDERFLOW, self._reached(t))
-        elif self.steps + self.rejected >= self.max_steps:
+        if self.steps + self.rejected >= self.max_steps:
             self.members.end_all(Status.MAX_STEPS, self._reached(t))
         return not self.members.none_left
 
@@ -179,13 +199,13 @@ class Together:
         self.steps += 1
         if self.observer.watch is None:
             self.observer.keep(record, step, emissions)
-            self.y = self.members.select(step.y, self.y)
+            self.y = self.members.select(step.y)
             return
         record.t, record.h, record.t1 = (self._spread(x) for x in (t, h, t1))
         stop = self.observer.see(record, step)
         if stop is not None:
             self.members.end(stop.rows[:, 0], stop.status[:, 0], self._reached(record.t1))
-        self.y = self.members.select(record.y1, self.y)
+        self.y = self.members.select(record.y1)
 
     def _spread(self, x: Time) -> Tensor:
         """A time as (batch, 1)."""
@@ -196,3 +216,8 @@ class Together:
         self.members.finish(self._reached(t))
         counts = [torch.full_like(self.members.status, n) for n in (self.steps, self.rejected)]
         return Ending(self.members.status, self.members.reached, *counts)
+
+
+def _plain(t: Time) -> Time:
+    """A time as a number, or (batch, 1), without gradients."""
+    return t if not isinstance(t, Tensor) else t.detach() if t.ndim else float(t.detach())

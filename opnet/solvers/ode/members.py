@@ -33,10 +33,27 @@ class Members:
         """The living elements reached `time`."""
         self.end_all(Status.CONVERGED, time)
 
-    def select(self, y: Tensor, other: Tensor | float) -> Tensor:
-        """y for the living, `other` for the rest."""
-        return y if self.alive is None else torch.where(self.alive[:, None], y, other)
+    def select(self, y: Tensor) -> Tensor:
+        """y for the living; the rest stand where one of the living does, see `stand_in`."""
+        return y if self.alive is None else stand_in(y, self.alive[:, None])
+
+    def select_all(self, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """`select` for each."""
+        return tuple(map(self.select, carry))
+
+    def living(self, which: Tensor) -> Tensor:
+        """The living elements among `which` (bool, (batch,))."""
+        return which if self.alive is None else which & self.alive
 
     @property
     def none_left(self) -> bool:
         return self.alive is not None and not bool(self.alive.any())
+
+
+def stand_in(y: Tensor, good: Tensor) -> Tensor:
+    """y where good, (batch, 1); the values of one of the good elements in the others, without their gradient.
+
+    Elements that ended are computed on with the rest. From values at which f is finite they do no harm: a NaN that is
+    not chosen would still spoil the gradients.
+    """
+    return torch.where(good, y, y.detach()[good[:, 0].long().argmax()])

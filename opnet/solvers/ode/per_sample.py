@@ -12,6 +12,7 @@ from opnet.core.status import Status
 from opnet.solvers.ode.clock import Clock
 from opnet.solvers.ode.control import PID, SMALLEST, error_norms, first_steps
 from opnet.solvers.ode.joint import SYNC, Ending
+from opnet.solvers.ode.members import stand_in
 from opnet.solvers.ode.observer import Observer
 from opnet.solvers.ode.problem import Problem
 from opnet.solvers.ode.record import Record
@@ -91,6 +92,9 @@ def begin(rules: Rules, first: float | None) -> State:
     start = rules.direct(t)
     k = problem.f(start, y)
     good = finite(y) & finite(k)
+    y, k = stand_in(y, good), stand_in(k, good)
+    if k.requires_grad and not bool(good.all()):
+        k = problem.f(start, y)
     span = rules.end - t
     if first is None:
         h = first_steps(problem, rules.stepper.error_order, start, y, k, rules.direct(span), None).abs()
