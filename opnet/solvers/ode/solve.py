@@ -11,6 +11,7 @@ from torch import Tensor
 from opnet.core.expect import expect
 from opnet.core.status import raise_for_status
 from opnet.solvers.ode.adjoint import Adjoint, Direct
+from opnet.solvers.ode.compiled import run_compiled
 from opnet.solvers.ode.control import PID
 from opnet.solvers.ode.events import Event
 from opnet.solvers.ode.fields import Field, Function, VectorField
@@ -63,8 +64,8 @@ def solve_ode(
         adjoint: how to differentiate; `Direct()` by default, which costs nothing where no gradient is wanted.
         events: what to look out for; see `Event`.
         dense: keep the continuous solution, `ODESolution.dense`.
-        compiled: run the whole loop compiled (explicit methods; f must be traceable by `torch.compile`): seconds for the
-            first call of each f, shape and method, several times faster from then on.
+        compiled: run the whole loop compiled (explicit Runge-Kutta methods, without gradients; f must be traceable by
+            `torch.compile`): seconds for the first call of each f, shape and method, several times faster from then on.
         max_steps: steps tried at most, by each element.
         throw: raise on failure; else look at `ODESolution.status`: elements that failed are NaN from there on, and the
             others were carried to the end.
@@ -112,7 +113,12 @@ def solve_ode(
         integration = Integration(
             field, method, control, rtol, atol, step, max_steps, dense, adjoint.estimates, events=events
         )
-        solution = _solution(ts, *adjoint.solve(integration, y0, times))
+        if compiled:
+            if events or dense or not isinstance(adjoint, Direct) or adjoint.estimates:
+                raise ValueError("compiled: expected Direct(), and no events, dense or estimates")
+            solution = _plain(ts, *run_compiled(integration, y0, times))
+        else:
+            solution = _solution(ts, *adjoint.solve(integration, y0, times))
     if throw:
         raise_for_status("solve_ode", solution.status, solution.reached)
     return solution
@@ -131,6 +137,12 @@ def _solution(ts: Tensor, ys: Tensor, problem: Problem, observer: Observer, endi
         dense=None if dense is None else Dense(problem, ts if ts.ndim == 2 else ts[None], dense),
         estimates=None if observer.log is None else observer.log.stack(problem.y0),
         events=() if observer.watch is None else observer.watch.occurrences(),
+    )
+
+
+def _plain(ts: Tensor, ys: Tensor, problem: Problem, ending: Ending) -> ODESolution:
+    return ODESolution(
+        problem.layout.state(ys), ts, ending.status, ending.reached, ending.steps, ending.rejected, problem.evaluations
     )
 
 
