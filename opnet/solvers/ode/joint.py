@@ -107,7 +107,7 @@ class Together:
         t, end = ts[0], ts[-1]
         clock = Clock(self.ts[0, 0], self.ts[0, -1])
         q = self.stepper.error_order
-        carry = self.start(t)
+        carry = self.start(clock.time(t))
         h = 0.0 if self.members.none_left or len(ts) == 1 else self._first(control, q, t, end, first)
         limit, before, following = control.grow, (1.0, 1.0), 1
         while t != end and not self.members.none_left and self._may_step(h, t):
@@ -132,10 +132,11 @@ class Together:
             else:
                 self.rejected += 1
                 h, limit = tried * ratio, 1.0
-                if abs(h) < self._smallest(t, end - ts[0]):
-                    self._give_up(step, t)
-                    self.y, carry = self.members.select(self.y), self.members.select_all(carry)
-                    h = 0.0 if self.members.none_left else self._first(control, q, t, end, first)
+            if abs(h) < self._smallest(t, end - ts[0]) and t != end:
+                self._give_up(step, t)
+                self.y, carry = self.members.select(self.y), self.members.select_all(carry)
+                h = 0.0 if self.members.none_left else self._first(control, q, t, end, first)
+                limit, before = control.grow, (1.0, 1.0)
         return self._ending(t)
 
     def _first(self, control: PID, q: int, t: float, end: float, first: float | None) -> float:
@@ -159,10 +160,13 @@ class Together:
     def _give_up(self, step: Step, t: float) -> None:
         """End the elements whose error asks for a step below the resolution; the others go on."""
         assert step.error is not None
-        e = error_norms(self.problem, step.error, self.y, step.y)[:, 0]
+        e = error_norms(self.problem, step.error, self.y, step.y)[:, 0].detach()
         unsolved = torch.zeros_like(e, dtype=torch.bool) if step.failed is None else step.failed[:, 0]
         status = torch.where(e.isfinite() | unsolved, int(Status.STEP_UNDERFLOW), int(Status.NON_FINITE))
-        self.members.end(~(e <= 1) | unsolved, status, t)
+        lost = ~(e <= 1) | unsolved
+        if not bool(self.members.living(lost).any()):  # near a singularity ever smaller steps may all be accepted
+            lost = e == self.members.select(e[:, None])[:, 0].max()
+        self.members.end(lost, status, t)
 
     # -- both
 

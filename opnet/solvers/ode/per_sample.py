@@ -89,7 +89,7 @@ class Rules:
 def begin(rules: Rules, first: float | None) -> State:
     """The state at the start; elements where y0 or f is not finite have failed."""
     problem, y, t = rules.problem, rules.problem.y0, rules.start
-    start = rules.direct(t)
+    start = rules.clock.time(rules.direct(t))
     k = problem.f(start, y)
     good = finite(y) & finite(k)
     y, k = stand_in(y, good), stand_in(k, good)
@@ -142,11 +142,12 @@ def advance(rules: Rules, state: State, target: Tensor) -> tuple[State, Step, Te
     new_h = h * ratio
     if not rules.stepper.dense_order:  # a step cut short by an output time says little about the next
         new_h = torch.where(accept & is_last, torch.maximum(new_h, state.h), new_h)
-    lost = reject & (new_h <= torch.add(rules.floor, t.abs(), alpha=rules.resolution))
+    moving = active & (new_t != rules.end)
+    lost = moving & (new_h <= torch.add(rules.floor, t.abs(), alpha=rules.resolution))
     if control.joint:  # those that asked for it; the others go on
-        lost = lost & (own > 1)
+        lost = lost & ((own > 1) | (own == torch.where(active, own, 0.0).amax()))
     reason = torch.where(own == rules.infinite, rules.non_finite, rules.underflow)
-    goes_on = (active & (new_t != rules.end)) ^ lost
+    goes_on = moving ^ lost
     before = state.before
     if control.memory:
         before = torch.where(accept, torch.cat([e.clamp(min=SMALLEST), before[:, :1]], 1), before)
