@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from opnet.solvers.ode.control import PID
 from opnet.solvers.ode.methods.explicit import RK4, Dopri5
+from opnet.solvers.ode.methods.symplectic import Leapfrog
 from opnet.solvers.ode.solve import solve_ode
 
 
@@ -72,23 +74,43 @@ def test_gradient_reaches_a_parameter_used_only_later():
     assert float(slope) == pytest.approx(float(y2 - y1.detach()) / small, rel=2e-2)
 
 
+SHARED = torch.tensor([0.0, 1.0])
+OWN = SHARED.repeat(3, 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"ts": torch.tensor([0.0, 1.0, 1.0])}, "strictly increasing or decreasing"),
-        ({"ts": torch.tensor([0, 1])}, "ts: expected a floating tensor"),
-        ({"ts": torch.tensor([0.0, nan := float("nan")])}, "finite"),
-        ({"y0": torch.ones(2, dtype=torch.long)}, "y0: expected a non-empty floating"),
-        ({"f": lambda t, y: y.sum()}, r"f: expected torch.float32 of \(2,\).*found torch.float32 of \(\)"),
-        ({"f": lambda t, y: y.double()}, "f: expected torch.float32"),
-        ({"f": lambda t, y: 1.0}, "found float"),
-        ({"rtol": -1.0}, "rtol"),
-        ({"step": 0.0}, "step: expected a positive"),
-        ({"max_steps": 0}, "max_steps"),
+        ({"ts": torch.tensor([0.0, 1.0, 1.0])}, "strictly increasing or decreasing times, found 0, 1, 1"),
+        ({"ts": torch.tensor([0, 1])}, "ts: expected a floating tensor of shape .*, found torch.int64"),
+        ({"ts": torch.tensor([0.0, float("nan")])}, "ts: expected finite"),
+        ({"ts": torch.tensor(0.0)}, r"ts: expected a floating tensor of shape .*, found torch.float32 of \(\)"),
+        ({"ts": torch.zeros(0)}, "ts: expected a floating tensor"),
+        ({"ts": OWN[:2]}, r"ts: expected .* \(time,\) or \(3, time\), found torch.float32 of \(2, 2\)"),
+        ({"ts": torch.cat([OWN[:2], 1 - OWN[:1]])}, "ts: expected finite, strictly increasing or decreasing"),
+        ({"ts": OWN, "control": PID(joint=True)}, r"ts: expected times of shape \(time,\) with PID\(joint=True\)"),
+        ({"ts": OWN, "control": PID(joint=True), "method": RK4()}, r"ts: expected times of shape \(time,\)"),
+        ({"ts": OWN, "y0": torch.ones(3)}, r"ts: expected .* shape \(time,\), found torch.float32 of \(3, 2\)"),
+        ({"y0": torch.ones(2, dtype=torch.long)}, "y0: expected non-empty floating tensors, found a torch.int64"),
+        ({"y0": torch.ones(0)}, "y0: expected non-empty floating tensors"),
+        ({"y0": ()}, "y0: expected .*, found an empty tuple"),
+        ({"y0": [1.0]}, r"y0: expected a floating Tensor, or a tuple or dict of them, found \[1.0\]"),
+        ({"y0": (torch.ones(2), torch.ones(2).double())}, "y0: expected one dtype and device"),
+        ({"f": lambda t, y: y.sum()}, r"f: expected the form of y, torch.float32 of \(3, 2\), found .* \(\)"),
+        ({"f": lambda t, y: y.double()}, "f: expected the form of y, torch.float32 .*, found torch.float64"),
+        ({"f": lambda t, y: 1.0}, "f: expected the form of y, .*, found 1.0"),
+        ({"f": lambda t, y: y.roll(1, 0)}, r"f: expected .* that element alone.*PID\(joint=True\)"),
+        ({"f": lambda t, y: y * torch.rand(())}, "f: expected .* on nothing random"),
+        ({"rtol": -1.0}, "rtol, atol: expected non-negative"),
+        ({"rtol": 0.0, "atol": 0.0}, "rtol, atol: expected .*not both zero"),
+        ({"step": 0.0}, "step: expected a positive number, found 0.0"),
+        ({"step": float("inf")}, "step: expected a positive number, found inf"),
+        ({"max_steps": 0}, "max_steps: expected at least 1, found 0"),
+        ({"method": Leapfrog()}, r"f: Leapfrog needs the structure of Separable\(...\), found Field\(...\)"),
     ],
 )
 def test_arguments_are_checked(arguments, message):
-    defaults = {"f": lambda t, y: -y, "y0": torch.ones(2), "ts": torch.tensor([0.0, 1.0])}
+    defaults = {"f": lambda t, y: -y, "y0": torch.ones(3, 2), "ts": SHARED}
     f, y0, ts, *rest = ({**defaults, **arguments}).items()
     with pytest.raises(ValueError, match=message):
         solve_ode(f[1], y0[1], ts[1], **dict(rest))
