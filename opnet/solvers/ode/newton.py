@@ -75,7 +75,8 @@ class Implicit:
 
         Where M is singular k is the derivative of a solution of index 1: with N a basis of the kernel of M^T, N^T f = 0
         holds at all times, so that N^T (J k + df/dt) = 0 (E. Hairer and G. Wanner, *Solving Ordinary Differential
-        Equations II*, section VI.1).
+        Equations II*, section VI.1). If N^T f is not zero, k is the slope where a Newton step on the algebraic
+        components leads.
         """
         if self.mass is None:
             return value
@@ -85,8 +86,11 @@ class Implicit:
             return torch.linalg.solve_ex(self.mass, value.T)[0].T
         P = U[:, rank:] @ U[:, rank:].T
         near = self.jacobians.linearise(t, y)
-        right = value - value @ P if near.time is None else value - (value + near.time) @ P
-        return torch.linalg.solve_ex(self.mass + P @ near.jacobian, right)[0]
+        matrix = self.mass + P @ near.jacobian
+        move = torch.linalg.solve_ex(matrix, -value @ P)[0]
+        there = value + (near.jacobian @ move.unsqueeze(-1)).squeeze(-1)
+        right = there - there @ P if near.time is None else there - (there + near.time) @ P
+        return torch.linalg.solve_ex(matrix, right)[0]
 
 
 class StageEquations:

@@ -73,7 +73,7 @@ def test_a_failed_row_is_left_alone_by_later_stages():
         points.append(y.detach().clone())
         return torch.where((t == 1) & (torch.arange(2) == 0)[:, None], torch.nan, -y)
 
-    problem, part = implicit(f, y)
+    _, part = implicit(f, y)
     equations = StageEquations(part, 0.0, y, 0.1, iterations=10, exact=False)
     equations.solve(1.0, y, -y)
     assert equations.failed[:, 0].tolist() == [True, False]
@@ -173,7 +173,7 @@ def test_without_gradients_none_are_prepared():
 def test_a_failed_row_does_not_spoil_the_gradients_of_parameters():
     a = torch.tensor(1.0, dtype=D, requires_grad=True)
     y = torch.tensor([[1.0], [2.0]], dtype=D)
-    problem, part = implicit(lambda t, y: -a * torch.sqrt(3 - y), y)
+    _, part = implicit(lambda t, y: -a * torch.sqrt(3 - y), y)
     equations = StageEquations(part, 0.0, y, 0.1, iterations=10, exact=True)
     k = equations.solve(0.1, torch.tensor([[1.0], [4.0]], dtype=D), torch.zeros_like(y))  # NaN in row 1
     assert equations.failed[:, 0].tolist() == [False, True]

@@ -18,7 +18,7 @@ from opnet.solvers.ode.methods.implicit_tableau import ImplicitTableau
 from opnet.solvers.ode.newton import Implicit, StageEquations
 from opnet.solvers.ode.problem import Problem
 from opnet.solvers.ode.stages import Time, later
-from opnet.solvers.ode.stepper import Step, Stepper, hermite
+from opnet.solvers.ode.stepper import Interpolant, Step, Stepper, hermite
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,11 @@ class DiagonallyImplicit(Stepper):
 
 @dataclass(frozen=True)
 class ESDIRK(DiagonallyImplicit):
-    """A stiffly accurate method on `M y' = f(t, y)`: the last stage is the step, and its slope starts the next."""
+    """A stiffly accurate method on `M y' = f(t, y)`: the last stage is the step, and its slope starts the next.
+
+    Where M is singular y0 should solve the algebraic equations. If it does not, the first step moves the algebraic
+    components to where they do.
+    """
 
     def implicit(self, problem: Problem) -> Implicit:
         """f, J and M of the field, once a solve."""
@@ -87,10 +91,15 @@ class ESDIRK(DiagonallyImplicit):
             y1,
             carry=(last,),
             error=error,
-            interpolant=lambda: hermite(y, first, h, y1, last),
+            interpolant=lambda: cubic(y, first, h, y1, last),
             failed=equations.failed,
             stiffness=(lambda: _stiffness(problem, last - before, error)) if tableau.pair_at_end else None,
         )
+
+
+def cubic(y: Tensor, k: Tensor, h: Time, y1: Tensor, k1: Tensor) -> Interpolant:
+    """The cubic by Hermite, in the dtype of the state."""
+    return hermite(y, k, h.to(y.dtype) if isinstance(h, Tensor) else h, y1, k1)
 
 
 def _stiffness(problem: Problem, slopes: Tensor, states: Tensor) -> Tensor:
@@ -129,6 +138,12 @@ class Kvaerno5(ESDIRK):
 
     Args:
         adaptive, linear, iterations: see `DiagonallyImplicit`.
+
+    >>> from opnet.solvers.ode.solve import solve_ode
+    >>> ts = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    >>> sol = solve_ode(lambda t, y: -1e6 * (y - torch.cos(t)), torch.ones(1, dtype=torch.float64), ts, Kvaerno5())
+    >>> abs(float(sol.ys[-1]) - 0.5403023) < 1e-5, int(sol.steps) < 100
+    (True, True)
     """
 
     tableau = tableaux.KVAERNO5

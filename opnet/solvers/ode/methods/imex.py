@@ -10,12 +10,12 @@ from torch import Tensor
 from opnet.core.registry import register
 from opnet.solvers.ode.fields import Split
 from opnet.solvers.ode.methods import implicit_tableau as tableaux
-from opnet.solvers.ode.methods.esdirk import DiagonallyImplicit
+from opnet.solvers.ode.methods.esdirk import DiagonallyImplicit, cubic
 from opnet.solvers.ode.methods.explicit import gradients_of, scaled
 from opnet.solvers.ode.newton import Implicit
 from opnet.solvers.ode.problem import Problem, Rows
 from opnet.solvers.ode.stages import Time, later
-from opnet.solvers.ode.stepper import Step, finite, hermite
+from opnet.solvers.ode.stepper import Step, finite
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Additive(DiagonallyImplicit):
             y1,
             carry=ends,
             error=error,
-            interpolant=lambda: hermite(y, carry[0] + carry[1], h, y1, ends[0] + ends[1]),
+            interpolant=lambda: cubic(y, carry[0] + carry[1], h, y1, ends[0] + ends[1]),
             failed=equations.failed | ~finite(ends[0] + ends[1]),
         )
 
@@ -101,6 +101,14 @@ class ARK4(Additive):
 
     Args:
         adaptive, linear, iterations: see `DiagonallyImplicit`.
+
+    >>> import torch
+    >>> from opnet.solvers.ode.solve import solve_ode
+    >>> field = Split(explicit=lambda t, y: torch.cos(t) + 0 * y, implicit=lambda t, y: -1e4 * (y - torch.sin(t)))
+    >>> ts = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    >>> sol = solve_ode(field, torch.zeros(1, dtype=torch.float64), ts, ARK4())
+    >>> abs(float(sol.ys[-1]) - 0.8414710) < 1e-5
+    True
     """
 
     tableau = tableaux.ARK4
