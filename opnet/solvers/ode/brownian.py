@@ -13,7 +13,7 @@ from opnet.solvers.ode.stages import Time
 
 TOP = 22  # paths are made for |t| up to 2^22,
 LEVELS = 65  # and by halving down to times 2^-42 apart
-BLOCK = 1 << 15  # values computed at a time, each a sum over the levels
+BLOCK = 1 << 11  # values computed at a time, each a sum over the levels: they stay in a core's cache
 
 _ODD = 0x9E3779B97F4A7C15  # the golden ratio of 2^64
 
@@ -33,8 +33,8 @@ class BrownianPath:
     piecewise linear functions, gives W alone). The normal numbers come from a hash of seed, element, process, s and
     interval (the finaliser of SplitMix64: Steele, Lea and Flood, OOPSLA 2014; then Box and Muller), so that nothing is
     stored. At times that are multiples of 2^-42 both have exactly the joint distribution; between, W is a polynomial.
-    Everything is in float64, and equal on every device to rounding. A value costs 65 pairs of normal numbers, about
-    5 us on one core.
+    Everything is in float64, and equal on every device to rounding. A value costs 65 pairs of normal numbers, a few
+    microseconds on one core.
 
     Args:
         seed: any integer.
@@ -72,25 +72,29 @@ class BrownianPath:
         self.keys = key
 
     def __call__(self, t: Time) -> Tensor:
-        """W(t), for one time or (elements, 1) of them.  # shape: (elements, processes)"""
+        """W(t), for one time or (elements, 1) of them; see `with_integral`.  # shape: (elements, processes)"""
         return self.with_integral(t)[0]
 
     def with_integral(self, t: Time, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
         r"""W(t) and `\int_0^t W(s) ds`, of all elements or of `rows` (long) of them; NaN where |t| > 2^22.
 
         # shape: (elements, processes) both
+
+        Raises:
+            ValueError: for another number of times than one or one an element; a single element takes any number.
         """
         keys = self.keys if rows is None else self.keys[rows]
         expect("BrownianPath.t", t, (float, int, Tensor), "a number or a tensor of them")
         time = torch.as_tensor(t, dtype=torch.float64, device=keys.device).detach().reshape(-1, 1)
-        time = time.expand(len(keys), 1)
-        if keys.numel() <= BLOCK:
-            return _values(time, keys)
+        if len(time) != 1 and len(keys) not in (1, len(time)):
+            raise ValueError(f"BrownianPath.t: expected one time or {len(keys)}, one an element, found {len(time)}")
+        keys = keys.expand(max(len(keys), len(time)), -1)
         tall = max(1, BLOCK // keys.shape[1])
         wide = max(1, BLOCK // min(len(keys), tall))
+        blocks = keys.split(tall)
+        times = time.split(tall) if len(time) > 1 else [time] * len(blocks)
         parts = [
-            [_values(some, part) for part in block.split(wide, 1)]
-            for some, block in zip(time.split(tall), keys.split(tall), strict=True)
+            [_values(some, part) for part in block.split(wide, 1)] for some, block in zip(times, blocks, strict=True)
         ]
         W, integral = (torch.cat([torch.cat([part[i] for part in row], 1) for row in parts]) for i in range(2))
         return W, integral

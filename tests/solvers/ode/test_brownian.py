@@ -55,7 +55,7 @@ def test_increments_are_independent_of_the_past(t, h):
 def test_squares_of_increments_add_up_to_the_time():
     """The quadratic variation of one path, at steps that are no powers of two."""
     path = BrownianPath(1, 1, 4)
-    values = torch.cat([path(i / 3000) for i in range(3001)])
+    values = path(torch.arange(3001, dtype=torch.float64) / 3000)
     variation = values.diff(dim=0).square().sum(0)
     assert bool(((variation - 1).abs() < LIKELY * math.sqrt(2 / 3000)).all())
 
@@ -63,7 +63,7 @@ def test_squares_of_increments_add_up_to_the_time():
 def test_the_integral_is_that_of_the_path():
     path = BrownianPath(1, 8, 2)
     t = torch.linspace(0.2, 0.9, 2001, dtype=torch.float64)
-    values = torch.stack([path(float(x)) for x in t])
+    values = torch.stack([BrownianPath(1, torch.tensor([i]), 2)(t) for i in range(8)], 1)
     trapezoids = torch.trapezoid(values, t, dim=0)
     integral = path.with_integral(0.9)[1] - path.with_integral(0.2)[1]
     # each step misses a normal number of variance h^3 / 12
@@ -127,3 +127,8 @@ def test_times_out_of_range_are_lost_alone():
 def test_arguments_are_checked(elements, processes, message):
     with pytest.raises(ValueError, match=message):
         BrownianPath(0, elements, processes)
+
+
+def test_number_of_times_is_checked():
+    with pytest.raises(ValueError, match=r"BrownianPath\.t: expected one time or 3, one an element, found 2"):
+        BrownianPath(0, 3, 1)(torch.zeros(2, 1))

@@ -102,12 +102,11 @@ class Stochastic(Stepper):
 class EulerMaruyama(Stochastic):
     """`y1 = y + f h + g I_1`, strong order 1/2, and 1 for additive noise (Maruyama 1955); for every kind of noise.
 
-    >>> from opnet.solvers.ode.problem import Problem
-    >>> sde = SDE(lambda t, y: -y, lambda t, y: 0.5 * y, seed=1)
-    >>> problem = Problem(sde, torch.ones(1, 2), joint=True, rtol=0, atol=1, keep=False, estimates=False)
-    >>> carry = EulerMaruyama().start(problem, 0.0, problem.y0, -problem.y0)
-    >>> y1 = EulerMaruyama().step(problem, 0.0, problem.y0, 0.1, carry).y
-    >>> torch.allclose(y1, 0.9 + 0.5 * BrownianPath(seed=1, elements=1, processes=2)(0.1).float())
+    >>> from opnet.solvers.ode.solve import solve_ode
+    >>> walk = SDE(lambda t, y: torch.ones_like(y), lambda t, y: torch.ones_like(y), noise="additive", seed=1)
+    >>> y0, ts = torch.zeros(3, 2, dtype=torch.float64), torch.tensor([0.0, 1.0], dtype=torch.float64)
+    >>> y1 = solve_ode(walk, y0, ts, EulerMaruyama(), step=0.25).ys[-1]
+    >>> torch.allclose(y1, 1 + BrownianPath(seed=1, elements=3, processes=2)(1.0))
     True
     """
 
@@ -199,6 +198,16 @@ class SRIW1(Stochastic):
     Args:
         adaptive: choose steps by the error estimate; else take equal ones. The path is the same whatever the steps,
             those rejected included.
+
+    Geometric Brownian motion, beside its solution on the same path:
+
+    >>> from opnet.solvers.ode.solve import solve_ode
+    >>> stock = SDE(lambda t, y: 0.1 * y, lambda t, y: 0.3 * y, seed=7)
+    >>> y0, ts = torch.ones(4, 1, dtype=torch.float64), torch.tensor([0.0, 1.0], dtype=torch.float64)
+    >>> y1 = solve_ode(stock, y0, ts, SRIW1(), rtol=1e-4, atol=1e-4).ys[-1]
+    >>> exact = torch.exp(0.1 - 0.3**2 / 2 + 0.3 * BrownianPath(seed=7, elements=4, processes=1)(1.0))
+    >>> bool((y1 - exact).abs().max() < 1e-3)
+    True
     """
 
     adaptive: bool = True

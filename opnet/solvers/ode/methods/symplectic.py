@@ -87,14 +87,14 @@ class Composition(Stepper):
 class Leapfrog(Composition):
     """The Stoermer-Verlet method, kick-drift-kick, order 2; one force a step.
 
-    >>> from opnet.solvers.ode.problem import Problem
-    >>> problem = Problem(
-    ...     Separable(lambda t, p: p, lambda t, q: -q), (torch.ones(1), torch.zeros(1)),
-    ...     joint=True, rtol=0, atol=1, keep=False, estimates=False,
-    ... )
-    >>> y = problem.y0
-    >>> Leapfrog().step(problem, 0.0, y, 0.5, Leapfrog().start(problem, 0.0, y, problem.f(0.0, y))).y
-    tensor([[ 0.8750, -0.4688]])
+    A mass on a spring, whose energy is still 1/2 after 16 periods:
+
+    >>> from opnet.solvers.ode.solve import solve_ode
+    >>> spring = Separable(lambda t, p: p, lambda t, q: -q)
+    >>> start = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    >>> q, p = solve_ode(spring, start, torch.tensor([0.0, 100.0]), Leapfrog(), step=0.1).ys
+    >>> round(float(q[-1] ** 2 + p[-1] ** 2) / 2, 2)
+    0.5
     """
 
     weights = (1.0,)

@@ -44,7 +44,7 @@ def test_euler_maruyama_has_order_one_for_additive_noise():
     """An Ornstein-Uhlenbeck process, against the same path at small steps."""
     sde = SDE(lambda t, y: -3 * y, lambda t, y: torch.full_like(y, 0.7), noise="additive")
     y0 = torch.ones(N, 1).double()
-    fine = march(SRIW1(adaptive=False), sde, y0, 0.0, 1.0, 1024)
+    fine = march(SRIW1(adaptive=False), sde, y0, 0.0, 1.0, 512)
     errors = [float((march(EulerMaruyama(), sde, y0, 0.0, 1.0, n) - fine).abs().mean()) for n in (32, 128)]
     assert math.log2(errors[0] / errors[1]) / 2 == pytest.approx(1, abs=0.1)
     assert torch.equal(*(march(m, sde, y0, 0.0, 1.0, 4) for m in (EulerMaruyama(), Milstein())))
@@ -175,9 +175,9 @@ def test_elements_that_go_on_keep_their_paths_when_others_end():
     ends = torch.tensor([0.1, 0.1, 0.1, 2.0, 0.1, 0.1]).double()
     ts = torch.stack([torch.zeros(6).double(), ends], 1)
     y0 = torch.full((6, 1), 0.2).double()
-    sol = solve_ode(hyperbolic(), y0, ts, SRIW1(), rtol=1e-5, atol=1e-5)
+    sol = solve_ode(hyperbolic(), y0, ts, SRIW1(), rtol=1e-4, atol=1e-4)
     W = torch.cat([BrownianPath(3, torch.tensor([i]), 1)(float(end)) for i, end in enumerate(ends)])
-    torch.testing.assert_close(sol.ys[-1], torch.tanh(W + math.atanh(0.2)), rtol=0, atol=1e-3)
+    torch.testing.assert_close(sol.ys[-1], torch.tanh(W + math.atanh(0.2)), rtol=0, atol=2e-3)
 
 
 @methods

@@ -29,7 +29,7 @@ def start():
 
 @methods
 def test_observed_order_with_forces_and_velocities_that_depend_on_time(method):
-    fine = torch.cat(march(KahanLi6(), chain(), start(), 0.0, 3.0, 2000))
+    fine = torch.cat(march(KahanLi6(), chain(), start(), 0.0, 3.0, 300))
     errors = [float((torch.cat(march(method, chain(), start(), 0.0, 3.0, n)) - fine).abs().max()) for n in (30, 60)]
     assert errors[-1] > 1e-12
     assert math.log2(errors[0] / errors[1]) == pytest.approx(method.order, abs=0.1)
@@ -50,12 +50,12 @@ def test_the_step_map_is_symplectic(method):
 
 @methods
 def test_energy_does_not_drift(method):
-    """Over 160 periods the error of the energy is that of the first ones."""
-    rows = torch.stack(march_rows(method, problem_of(pendulum(), start()), 0.0, 1000.0, 5000))
+    """Over 40 periods the error of the energy is that of the first ones."""
+    rows = torch.stack(march_rows(method, problem_of(pendulum(), start()), 0.0, 250.0, 1250))
     q, p = rows.chunk(2, -1)
     energy = (p.square() / 2 - torch.cos(q)).sum(-1)
     error = (energy - energy[0]).abs()
-    early, late = error[:500].max(), error[-500:].max()
+    early, late = error[:250].max(), error[-250:].max()
     assert 1e-12 < early < {2: 2e-2, 4: 2e-3, 6: 1e-6}[method.order]
     assert late < 1.5 * early
 
