@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +193,7 @@ def main() -> int:
             expected["dense"] = -min(method.order, method.dense_order + 1)
         for backward in (False, True):
             study = measure_convergence(
-                lambda n, seed, method=method, case=case, backward=backward: errors(method, case, backward, n, seed),
+                partial(errors, method, case, backward),
                 SIZES[order],
                 QUICK_SEEDS if arguments.quick else SEEDS,
                 expected,
