@@ -62,12 +62,22 @@ from opnet.solvers.nonlinear.newton_krylov import EisenstatWalker, NewtonKrylov
 from opnet.solvers.nonlinear.picard import Picard
 from opnet.solvers.nonlinear.solution import NonlinearSolution
 from opnet.solvers.nonlinear.solve import fixed_point, solve_nonlinear
-from opnet.solvers.ode.methods.explicit import RK4, Dopri5, Euler, Midpoint
 from opnet.solvers.ode.adjoint import Direct
+from opnet.solvers.ode.brownian import BrownianPath
 from opnet.solvers.ode.control import PID
-from opnet.solvers.ode.solve import solve_ode
-from opnet.solvers.ode.solution import ODESolution
+from opnet.solvers.ode.events import Event
+from opnet.solvers.ode.fields import SDE, Field, Semilinear, Separable, Split
+from opnet.solvers.ode.methods.dop853 import DOP853
+from opnet.solvers.ode.methods.esdirk import KenCarp4, Kvaerno3, Kvaerno5
+from opnet.solvers.ode.methods.explicit import BS3, RK4, Dopri5, Euler, Heun, Midpoint, Tsit5
+from opnet.solvers.ode.methods.exponential import ETDRK4
+from opnet.solvers.ode.methods.imex import ARK3, ARK4
+from opnet.solvers.ode.methods.rosenbrock import Rodas4, Rodas5P
+from opnet.solvers.ode.methods.stochastic import SRIW1, EulerMaruyama, Milstein
+from opnet.solvers.ode.methods.symplectic import KahanLi6, Leapfrog, Yoshida4
 from opnet.solvers.ode.methods.torchdiffeq import TorchDiffEq
+from opnet.solvers.ode.solution import ODESolution
+from opnet.solvers.ode.solve import solve_ode
 from opnet.solvers.pde.darcy import Darcy
 from opnet.spaces.grid import Grid
 from opnet.spaces.random_fields import GaussianField
