@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from opnet.solvers.ode.adjoints.tape import Tape
 from opnet.solvers.ode.control import PID
 from opnet.solvers.ode.events import Event, Watch
 from opnet.solvers.ode.fields import VectorField
@@ -28,7 +29,7 @@ class Integration:
 
     Attributes:
         estimates: keep the error and stiffness estimates of every step.
-        mesh: keep the steps, so that they can be taken again.
+        tape: where to keep the steps, if they are to be taken again.
         seminorm: how many leading entries of an element count in the error; None: all.
         events: what to look out for.
     """
@@ -42,20 +43,19 @@ class Integration:
     max_steps: int
     dense: bool = False
     estimates: bool = False
-    mesh: bool = False
+    tape: Tape | None = None
     seminorm: int | None = None
     events: Sequence[Event] = ()
 
     def problem(self, y0: State) -> Problem:
         """The problem in rows."""
-        keep = self.dense or self.mesh
         return Problem(
             self.field,
             y0,
             joint=self.control.joint,
             rtol=self.rtol,
             atol=self.atol,
-            keep=keep,
+            keep=self.dense,
             estimates=self.estimates,
         )
 
@@ -69,7 +69,7 @@ class Integration:
         problem = self.problem(y0)
         problem.seminorm = self.seminorm
         watch = Watch(self.events, problem) if self.events else None
-        observer = Observer(Outputs(problem, ts), watch, dense=self.dense, mesh=self.mesh)
+        observer = Observer(Outputs(problem, ts), watch, dense=self.dense, tape=self.tape)
         together = Together(problem, self.stepper, observer, self.max_steps)
         joint = self.control.joint or not self.stepper.adaptive
         start = ts[:, :1].detach().double().expand(problem.count, 1)

@@ -59,7 +59,9 @@ class Together:
         carry = self.start(t)
         for j, gap in enumerate(gaps):
             count = max(1, ceil(gap / (longest or gap) * (1 - 1e-12)))
-            begin, end = (numbers[j], numbers[j + 1]) if numbers is not None and plain else (self._time(j), self._time(j + 1))
+            begin, end = (
+                (numbers[j], numbers[j + 1]) if numbers is not None and plain else (self._time(j), self._time(j + 1))
+            )
             h = (end - begin) / count
             for i in range(count):
                 t = begin + i * h
@@ -71,7 +73,7 @@ class Together:
                     step = self.stepper.step(self.problem, t, self.y, h, carry)
                 last = i == count - 1
                 emissions = [Emission(None, j + 1, 1.0, True)] if last else []
-                self._move(t, end if last else t + h, h, step, emissions)
+                self._move(t, end if last else t + h, h, carry, step, emissions)
                 carry = self.members.select_all(step.carry)
             if self.members.none_left:
                 break
@@ -126,9 +128,18 @@ class Together:
                 while following < len(ts) and (ts[following] - t1) * tried <= 0:
                     emissions.append(self._emission(clock, following, t, t1, tried))
                     following += 1
-                self._move(clock.time(t), clock.time(t1), clock.step(tried), step, emissions)
-                t, carry, limit, before = t1, self.members.select_all(step.carry), control.grow, (max(e, 1e-10), before[0])
-                h = tried * ratio if not is_last or target == end else max(abs(h), abs(tried) * ratio) * (1 if tried > 0 else -1)
+                self._move(clock.time(t), clock.time(t1), clock.step(tried), carry, step, emissions)
+                t, carry, limit, before = (
+                    t1,
+                    self.members.select_all(step.carry),
+                    control.grow,
+                    (max(e, 1e-10), before[0]),
+                )
+                h = (
+                    tried * ratio
+                    if not is_last or target == end
+                    else max(abs(h), abs(tried) * ratio) * (1 if tried > 0 else -1)
+                )
             else:
                 self.rejected += 1
                 h, limit = tried * ratio, 1.0
@@ -150,8 +161,8 @@ class Together:
         time = self.ts[0, index]
         if clock.start is not None and index < self.ts.shape[1] - 1:
             return Emission(None, index, (time - clock.time(t)) / clock.step(h), False)
-        theta = (float(time) - t) / h
-        return Emission(None, index, theta, float(time) == t1)
+        theta = (float(time.detach()) - t) / h
+        return Emission(None, index, theta, float(time.detach()) == t1)
 
     def _smallest(self, t: float, span: float) -> float:
         """Below it the time no longer moves, or (at t = 0) the span is no longer resolved by any double."""
@@ -196,10 +207,12 @@ class Together:
     def _reached(self, t: Time) -> Tensor | float:
         return t.detach().double().reshape(-1).expand(self.problem.count) if isinstance(t, Tensor) else t
 
-    def _move(self, t: Time, t1: Time, h: Time, step: Step, emissions: list[Emission]) -> None:
+    def _move(
+        self, t: Time, t1: Time, h: Time, carry: tuple[Tensor, ...], step: Step, emissions: list[Emission]
+    ) -> None:
         """Accept a step: the living go to its end, or to where an event stops them."""
         accept = None if self.members.alive is None else self.members.alive[:, None]
-        record = Record(t, h, t1, self.y, step.y, accept, step.interpolant, None)
+        record = Record(t, h, t1, self.y, step.y, carry, accept, step.interpolant, None)
         self.steps += 1
         if self.observer.watch is None:
             self.observer.keep(record, step, emissions)

@@ -1,13 +1,13 @@
-"""`Observer`: what is kept of the steps: outputs at the times asked for, the dense solution, events, the mesh."""
+"""`Observer`: what is kept of the steps: outputs at the times asked for, the dense solution, events, a tape."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import nan
 
 import torch
 from torch import Tensor
 
+from opnet.solvers.ode.adjoints.tape import Tape
 from opnet.solvers.ode.estimates import EstimateLog
 from opnet.solvers.ode.events import Stop, Watch
 from opnet.solvers.ode.problem import Problem
@@ -102,16 +102,15 @@ class Observer:
         outputs: values at the times asked for.
         watch: events; None if there are none.
         dense: all records, where the dense solution is wanted; else None.
-        mesh: all records, where steps are to be taken again; else None. States are dropped from it.
+        tape: the steps and some states, where steps are to be taken again; else None.
         log: error and stiffness estimates, where they are wanted; else None.
     """
 
     def __init__(
-        self, outputs: Outputs, watch: Watch | None = None, *, dense: bool = False, mesh: bool = False
+        self, outputs: Outputs, watch: Watch | None = None, *, dense: bool = False, tape: Tape | None = None
     ) -> None:
-        self.outputs, self.watch = outputs, watch
+        self.outputs, self.watch, self.tape = outputs, watch, tape
         self.dense: list[Record] | None = [] if dense else None
-        self.mesh: list[Record] | None = [] if mesh else None
         self.log = EstimateLog(outputs.problem.count) if outputs.problem.estimates else None
 
     def see(self, record: Record, step: Step) -> Stop | None:
@@ -137,7 +136,7 @@ class Observer:
         if self.dense is not None:
             record.extension()  # now, while f has all it is called with
             self.dense.append(record)
-        if self.mesh is not None:
-            self.mesh.append(replace(record, y=record.y[:0], y1=record.y[:0], interpolant=None))
+        if self.tape is not None:
+            self.tape.add(record)
         if self.log is not None:
             self.log.add(step, record.t, record.h, record.accept, record.rows)

@@ -61,7 +61,9 @@ class Rules:
         floor: the smallest step resolved at t = 0, (rows, 1).
     """
 
-    def __init__(self, problem: Problem, stepper: Stepper, control: PID, start: Tensor, end: Tensor, clock: Clock) -> None:
+    def __init__(
+        self, problem: Problem, stepper: Stepper, control: PID, start: Tensor, end: Tensor, clock: Clock
+    ) -> None:
         self.problem, self.stepper, self.control, self.clock = problem, stepper, control, clock
         self.sign = -1.0 if bool((end < start).any()) else 1.0
         self.start, self.end = self.direct(start), self.direct(end)
@@ -229,9 +231,13 @@ class PerSample:
             queue.append((old, step, h, accept, state.t))
         stopped = None
         for old, step, h, accept, t1 in queue:
-            accept = accept if stopped is None else accept & ~stopped
+            if stopped is not None:  # what was computed beyond the event is none of its steps
+                state = state._replace(
+                    steps=state.steps - (accept & stopped), tries=state.tries - (old.active & stopped)
+                )
+                accept = accept & ~stopped
             t, signed = rules.times(old.t, h)
-            record = Record(t, signed, rules.direct(t1), old.y, step.y, accept, step.interpolant, self.rows)
+            record = Record(t, signed, rules.direct(t1), old.y, step.y, old.carry, accept, step.interpolant, self.rows)
             stop = self.observer.see(record, step)
             if stop is not None:
                 assert isinstance(record.t1, Tensor)

@@ -32,6 +32,7 @@ class Record:
         t, h: as handed to the stepper (with gradients, where times have them).
         t1: where it ended.
         y, y1: (batch, n).
+        carry: as handed to the stepper.
         accept: (batch, 1), elements that took it; None: all.
         interpolant: see `Step`.
         rows: which elements of the batch the rows are; None: all.
@@ -43,6 +44,7 @@ class Record:
     t1: Time
     y: Tensor
     y1: Tensor
+    carry: tuple[Tensor, ...]
     accept: Tensor | None
     interpolant: Callable[[], Interpolant] | None
     rows: Tensor | None
