@@ -39,7 +39,7 @@ def run_compiled(integration: Integration, y0: Form, ts: Tensor) -> tuple[Tensor
 
     The first call of each vector field, form of state and method compiles, for seconds. What f closes over, such as the
     parameters of a module, may change its values from call to call; numbers are compiled in, and other numbers compile
-    anew.
+    anew. Tensors it closes over must not share memory, and the compiler takes `A.T` for another tensor: write `A.t()`.
 
     Raises:
         ValueError: for a method that is not an explicit Runge-Kutta method, stochastic equations, gradients, an f that
@@ -324,7 +324,9 @@ def _call(function: Callable[..., Any], *args: Any) -> Any:
         with config.patch(recompile_limit=VARIANTS):
             return function(*args)
     except TorchDynamoException as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        lines = [line.strip() for line in str(error).splitlines()]
+        telling = [line for line in lines if line.startswith(("Explanation:", "Developer debug context:"))]
+        reason = " ".join(telling or [line for line in lines if line][:1])
         raise ValueError(
             "compiled: expected a vector field that torch.compile can trace whole, and a C++ compiler, found: "
             f"{type(error).__name__}: {reason}"

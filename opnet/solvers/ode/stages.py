@@ -68,9 +68,12 @@ class Stages:
 
     def _chain(self, y: Tensor | None, h: float, weights: Sequence[float]) -> Tensor:
         total = y
+        apart = torch.compiler.is_compiling()  # inductor makes an addmm of `add(a, mm(b, c), alpha=d)` and loses d
         for weight, k in zip(weights, self.kept, strict=False):
-            if weight:
-                total = k * (h * weight) if total is None else torch.add(total, k, alpha=h * weight)
+            if weight and (total is None or apart):
+                total = k * (h * weight) if total is None else total + k * (h * weight)
+            elif weight:
+                total = torch.add(total, k, alpha=h * weight)
         assert total is not None
         return total
 
