@@ -126,7 +126,8 @@ def test_other_forms_of_state_and_times() -> None:
         agree(lambda t, y: field(y), torch.randn(5, 3), ts, tolerance=1e-5)
         state = {"q": torch.ones(3, 2, 2), "p": torch.zeros(3, 2)}
         times = torch.rand(3, 4).cumsum(1)
-        agree(lambda t, y: {"q": y["p"][:, None] - y["q"], "p": -t[:, 0] * y["p"]}, state, times, Heun(), tolerance=1e-5)
+        coupled = lambda t, y: {"q": y["p"][:, None] - y["q"], "p": -t[:, 0] * y["p"]}
+        agree(coupled, state, times, Heun(), tolerance=1e-5)
         agree(lambda t, y: -t * y, torch.ones(4, dtype=torch.float64), ts.double(), Heun())
         """
     )
