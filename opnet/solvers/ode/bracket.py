@@ -45,6 +45,7 @@ def behind_root(g: Callable[[Tensor], Tensor], a: Tensor, b: Tensor, ga: Tensor,
         reach = width / 2 * 2.0 ** (most - j) - half
         x = torch.where((x - middle).abs() <= reach, x, middle - side * reach)
         x = torch.where(active & x.isfinite(), x, middle)
+        x = torch.maximum(torch.minimum(x, b - width / 2), a + width / 2)  # else rounding could leave it at an end
         f = sign * g(x)
         before, behind, lost = active & (f < 0), active & (f >= 0), active & f.isnan()
         a, fa = torch.where(before, x, a), torch.where(before, f, fa)

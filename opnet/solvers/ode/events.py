@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from opnet.core.expect import expect, found
 from opnet.core.status import Status
@@ -29,7 +28,8 @@ class Event:
 
     The sign of g is looked at at the start, the three quarters and the end of each step, on its continuous extension; a
     change is located to `tolerance` by bracketing. An even number of roots between two looks goes unnoticed, and a jump
-    of g counts as a root. A root at the very start, within `tolerance`, is no event: a solve can go on from one.
+    of g counts as a root. A root at the very start, within `tolerance`, is no event: a solve can go on from one
+    (give a direction or a tolerance, for rounding of the state may put the start just before the root).
 
     A NaN of g ends the element with `Status.NON_FINITE` at the start of the step it was met in: no event is missed in
     silence. Times and states of events carry gradients, by the implicit function theorem (once: no second derivatives).
@@ -197,7 +197,7 @@ class Watch:
             theta = behind_root(g, begin, end, g0, g1, torch.where(wanted, width, one))
             failing = torch.where(theta.isnan(), failing.clamp(max=LOOKS[j]), failing)
             t, h, _ = _times(record)
-            moved = (t + theta * h - self._start).abs() > width * h.abs()
+            moved = (t + theta * h - self._start).abs() > 2 * width * h.abs()
             roots.append((event, torch.where(wanted & moved, theta, inf)))
         return roots, failing
 
@@ -257,8 +257,9 @@ class _Root(torch.autograd.Function):
         return theta.clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, w: Tensor) -> tuple[None, Tensor, None]:
+        if torch.is_grad_enabled():  # create_graph
+            raise RuntimeError("Event: expected first derivatives of times and states, found create_graph=True")
         (slope,) = ctx.saved_tensors
         return None, torch.where(w == 0, 0.0, -w / slope), None
 

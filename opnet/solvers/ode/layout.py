@@ -86,7 +86,7 @@ class Layout:
             return rows
         shape = rows.shape[:-1] if self.batched else rows.shape[:-2]
         leaves = tuple(
-            part.reshape(*shape, *own) for part, own in zip(rows.split(self.sizes, -1), self.shapes, strict=True)
+            part.reshape((*shape, *own)) for part, own in zip(rows.split(self.sizes, -1), self.shapes, strict=True)
         )
         if self.keys is None:
             return leaves[0]
@@ -105,7 +105,7 @@ class Layout:
                 raise ValueError(f"{name}: expected the form of y, {_form(state)}, found {_form(value)}")
 
 
-def _leaves(state: State) -> tuple[Tensor, ...]:
+def _leaves(state: State) -> tuple[Any, ...]:
     if isinstance(state, Tensor):
         return (state,)
     return tuple(state.values()) if isinstance(state, dict) else tuple(state)

@@ -48,7 +48,7 @@ class State(NamedTuple):
     tries: Tensor
 
     def take(self, rows: Tensor) -> State:
-        return State(*(tuple(c[rows] for c in x) if isinstance(x, tuple) else x[rows] for x in self))
+        return State._make(tuple(c[rows] for c in x) if isinstance(x, tuple) else x[rows] for x in self)
 
 
 class Rules:
@@ -232,9 +232,8 @@ class PerSample:
         stopped = None
         for old, step, h, accept, t1 in queue:
             if stopped is not None:  # what was computed beyond the event is none of its steps
-                state = state._replace(
-                    steps=state.steps - (accept & stopped), tries=state.tries - (old.active & stopped)
-                )
+                excess = [(x & stopped).long() for x in (accept, old.active)]
+                state = state._replace(steps=state.steps - excess[0], tries=state.tries - excess[1])
                 accept = accept & ~stopped
             t, signed = rules.times(old.t, h)
             record = Record(t, signed, rules.direct(t1), old.y, step.y, old.carry, accept, step.interpolant, self.rows)

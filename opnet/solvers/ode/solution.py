@@ -75,6 +75,11 @@ class Dense:
             ends.append(ends[-1].index_put((rows,), end))
         self._ends = torch.stack(ends[1:] or ends, 1)  # (batch, steps)
 
+    @property
+    def count(self) -> int:
+        """Elements of the batch."""
+        return len(self._y0)
+
     def _column(self, t: Any) -> Tensor:
         return torch.as_tensor(t, dtype=torch.float64, device=self._y0.device).detach().reshape(-1)
 
@@ -89,11 +94,11 @@ class Dense:
             forms = f"(time,) or ({len(self._y0)}, time)"
             raise ValueError(f"dense: expected a time, or times of shape {forms}, found {tuple(times.shape)}")
         each = times if times.ndim == 2 else times.reshape(1, -1).expand(len(self._y0), -1)
-        values = self._at(each)
+        values = self.rows(each)
         return self._layout.state(values if times.ndim else values[0])
 
-    def _at(self, times: Tensor) -> Tensor:
-        """The solution at times (batch, time); (time, batch, n)."""
+    def rows(self, times: Tensor) -> Tensor:
+        """The solution in rows at times (batch, time); (time, batch, n)."""
         signed = self._sign * times.detach().contiguous()
         outside = ~((signed >= self._start) & (signed <= self._end))
         if bool(outside.any()):
