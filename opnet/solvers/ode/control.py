@@ -15,7 +15,7 @@ SMALLEST = 1e-10  # an error below it asks for no more
 
 @dataclass(frozen=True)
 class PID:
-    """`h <- h safety e_n^(-(p + i + d) / q) e_(n-1)^((p + 2 d) / q) e_(n-2)^(-d / q)`, the ratio held in [shrink, grow].
+    """`h <- h safety e_n^(-(p + i + d) / q) e_(n-1)^((p + 2 d) / q) e_(n-2)^(-d / q)`, the ratio in [shrink, grow].
 
     e is the root mean square of error / (atol + rtol max(|y_n|, |y_(n+1)|)), of order q in h; a step is accepted where
     e <= 1. After a rejected step the next does not grow. (Soederlind 2003, "Digital filters in adaptive time-stepping",

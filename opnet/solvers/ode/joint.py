@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, inf, isfinite
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,8 +40,8 @@ class Together:
         self.ts = observer.outputs.ts
         if problem.joint and len(self.ts) > 1:
             raise ValueError(
-                f"ts: expected times of shape (time,) with PID(joint=True), found {tuple(self.ts.shape)}: one step for the "
-                "batch cannot follow times of each element's own"
+                f"ts: expected times of shape (time,) with PID(joint=True), found {tuple(self.ts.shape)}: one step for "
+                "the batch cannot follow times of each element's own"
             )
         self.y = problem.y0
         self.members = Members(self.y, self.ts[:, 0])
@@ -95,9 +96,12 @@ class Together:
         with torch.no_grad():
             y = step.y if self.members.alive is None else step.y[self.members.alive]
             if self.y.is_cuda or step.failed is not None or not isfinite(float(torch.linalg.vector_norm(y, inf))):
-                bad = ~finite(step.y)
-                lost = self.members.living((bad if step.failed is None else bad | step.failed)[:, 0])
-                self.members.end(lost, Status.NON_FINITE, self._reached(t))
+                bad, status = ~finite(step.y), torch.full_like(self.members.status, int(Status.NON_FINITE))
+                if step.failed is not None:  # the stage equations were not solved
+                    status = torch.where(bad[:, 0], status, int(Status.MAX_ITERATIONS))
+                    bad = bad | step.failed
+                lost = self.members.living(bad[:, 0])
+                self.members.end(lost, status, self._reached(t))
                 return step.y.requires_grad and bool(lost.any())
         return False
 
@@ -150,14 +154,14 @@ class Together:
                 limit, before = control.grow, (1.0, 1.0)
         return self._ending(t)
 
-    def _first(self, control: PID, q: int, t: float, end: float, first: float | None) -> float:
+    def _first(self, control: PID, q: float, t: float, end: float, first: float | None) -> float:
         if first is not None:
             return min(first, abs(end - t)) * (1 if end > t else -1)
         k = self.problem.f(t, self.y)
         return float(first_steps(self.problem, q, t, self.y, k, end - t, self.members.alive))
 
     def _emission(self, clock: Clock, index: int, t: float, t1: float, h: float) -> Emission:
-        """The output ts[index] in a step from t to t1; with gradients inside the interval, by the continuous extension."""
+        """The output ts[index] in a step from t to t1; by the continuous extension where times carry gradients."""
         time = self.ts[0, index]
         if clock.start is not None and index < self.ts.shape[1] - 1:
             return Emission(None, index, (time - clock.time(t)) / clock.step(h), False)
@@ -235,6 +239,6 @@ class Together:
         return Ending(self.members.status, self.members.reached, *counts)
 
 
-def _plain(t: Time) -> Time:
+def _plain(t: Time) -> Any:
     """A time as a number, or (batch, 1), without gradients."""
     return t if not isinstance(t, Tensor) else t.detach() if t.ndim else float(t.detach())

@@ -47,9 +47,7 @@ class Problem:
         self._cache: dict[Any, Any] = {}
         self.rows: Tensor | None = None
         self.seminorm: int | None = None
-        self._time_shape = (
-            () if joint or not self.layout.batched else (-1, *(1,) * len(self.layout.shapes[0]))
-        )
+        self._time_shape = () if joint or not self.layout.batched else (-1, *(1,) * len(self.layout.shapes[0]))
         for i, arg in enumerate(self.args):
             if arg.ndim == 0 or arg.shape[0] != self.count:
                 raise ValueError(
@@ -63,7 +61,7 @@ class Problem:
         return self.y0.shape[0]
 
     def wrap(self, name: str, f: Function, source: Layout | None = None, target: Layout | None = None) -> Rows:
-        """f in rows, counted; its first value is checked. `source`, `target`: forms of argument and value, if not y's."""
+        """f in rows, counted, its first value checked. `source`, `target`: forms of its state and value, if not y's."""
         source, target = source or self.layout, target or self.layout
         seen = False
 

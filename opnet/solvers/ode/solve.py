@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import Union
 
 from torch import Tensor
 
@@ -27,7 +26,7 @@ from opnet.solvers.ode.stepper import Method, Stepper
 
 
 def solve_ode(
-    f: Union[VectorField, Function],
+    f: VectorField | Function,
     y0: State,
     ts: Tensor,
     method: Method | None = None,
@@ -53,8 +52,8 @@ def solve_ode(
         y0: the start: a floating tensor, or a tuple or dict of them. Where all have the same leading dimension, and
             some another behind it, it is the batch: independent samples, each with steps and a status of its own.
             Any other state is one element.
-        ts: times, (time,), or (batch, time) for times of each element's own; strictly increasing or strictly decreasing;
-            in the unit of time that f implies.
+        ts: times, (time,), or (batch, time) for times of each element's own; strictly increasing or decreasing, in the
+            unit of time that f implies.
         method: `Dopri5()` by default.
         rtol, atol: tolerances of the local error, for adaptive methods.
         step: the longest step (each interval of `ts` is cut into equal steps no longer than this; one step an interval
@@ -78,6 +77,7 @@ def solve_ode(
             precision resolves (as at a singularity), or the step limit. A method of equal steps can only report what it
             evaluates: it may step across a pole between two of its stages.
 
+    >>> import torch
     >>> ts = torch.tensor([0.0, 1.0], dtype=torch.float64)
     >>> sol = solve_ode(lambda t, y: -y, torch.ones(1, dtype=torch.float64), ts, rtol=1e-8, atol=1e-10)
     >>> abs(float(sol.ys[-1]) - 0.36787944117) < 1e-8
@@ -108,6 +108,7 @@ def solve_ode(
         ys, members = method.integrate(problem, times[0], step, max_steps)
         solution = ODESolution(layout.state(ys), ts, members.status, members.reached, None, None, problem.evaluations)
     else:
+        assert isinstance(method, Stepper)
         if events and not isinstance(adjoint, Direct):
             raise ValueError(f"events: expected adjoint=Direct(), found {type(adjoint).__name__}(...)")
         integration = Integration(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Union
 
 import torch
 from torch import Tensor
 
-Time = Union[float, Tensor]
+Time = float | Tensor
 """A time or a step: a number, a tensor without dimensions (where times carry gradients), or (batch, 1)."""
 
 
 class Buffer:
-    """Memory for the stages of a step, with all views of it that are needed: making one takes as long as a small sum."""
+    """Memory for the stages of a step, with all views of it: making one would take as long as a small sum."""
 
     def __init__(self, count: int, y: Tensor) -> None:
         self.memory = y.new_empty((count, *y.shape))
@@ -70,10 +69,12 @@ class Stages:
         total = y
         apart = torch.compiler.is_compiling()  # inductor makes an addmm of `add(a, mm(b, c), alpha=d)` and loses d
         for weight, k in zip(weights, self.kept, strict=False):
-            if weight and (total is None or apart):
-                total = k * (h * weight) if total is None else total + k * (h * weight)
-            elif weight:
-                total = torch.add(total, k, alpha=h * weight)
+            if not weight:
+                continue
+            if total is None:
+                total = k * (h * weight)
+            else:
+                total = total + k * (h * weight) if apart else torch.add(total, k, alpha=h * weight)
         assert total is not None
         return total
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from opnet.solvers.ode.problem import Problem, Time
+from opnet.solvers.ode.problem import Problem
+from opnet.solvers.ode.stages import Time
 
 Interpolant = Callable[[Time, Tensor | None], Tensor]
 """y(t + theta h) of (theta, rows): theta a number for all elements, or (m, 1) for the m elements `rows` (long)."""
@@ -84,16 +86,39 @@ def hermite(y: Tensor, k: Tensor, h: Time, y1: Tensor, k1: Tensor) -> Interpolan
     """The cubic with the values and slopes of both ends of a step; of order 3."""
 
     def at(theta: Time, rows: Tensor | None) -> Tensor:
-        a, b, c, d, s = (_take(x, rows) for x in (y, y1, k, k1, h))
+        a, b, c, d, s = (taken(x, rows) for x in (y, y1, k, k1, h))
         rest = theta - 1
-        slopes = (rest * c + theta * d) * s
+        slopes = scaled(s, rest * c + theta * d)
         return a + theta * (b - a) + theta * rest * ((1 - 2 * theta) * (b - a) + slopes)
 
     return at
 
 
-def _take(x: Time, rows: Tensor | None) -> Time:
+def taken(x: Any, rows: Tensor | None) -> Any:
+    """x of some elements (long), or of all; what all have in common stays."""
     return x[rows] if rows is not None and isinstance(x, Tensor) and x.ndim else x
+
+
+def scaled(h: Time, rows: Tensor) -> Tensor:
+    """h rows, in the dtype of the rows."""
+    return rows * (h.to(rows.dtype) if isinstance(h, Tensor) else h)
+
+
+def gradients_of(problem: Problem) -> Any:
+    """The context of error and stiffness estimates: with gradients only where they are wanted."""
+    return torch.set_grad_enabled(problem.estimates and torch.is_grad_enabled())
+
+
+def dominant_eigenvalue(problem: Problem, slopes: Tensor, states: Tensor) -> Tensor:
+    """`||k_s - k_(s-1)|| / ||Y_s - Y_(s-1)||` of two stages of the same time, (batch, 1), from the two differences.
+
+    An estimate of the modulus of that eigenvalue of df/dy, in 1 / unit of t (Hairer, Wanner II, section IV.2);
+    0 where the stages do not differ.
+    """
+    with gradients_of(problem):
+        rise, run = (x.square().sum(1, keepdim=True) for x in (slopes, states))
+        still = (rise == 0) | (run == 0)
+        return torch.where(still, 0.0, torch.where(still, 1.0, rise / torch.where(still, 1.0, run)).sqrt())
 
 
 def finite(y: Tensor) -> Tensor:

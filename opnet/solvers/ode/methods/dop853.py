@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from opnet.core.registry import register
-from opnet.solvers.ode.methods.explicit import Pair, gradients_of, scaled
+from opnet.solvers.ode.methods.explicit import Pair
 from opnet.solvers.ode.methods.tableau import Tableau
 from opnet.solvers.ode.problem import Problem
 from opnet.solvers.ode.stages import Stages, Time
+from opnet.solvers.ode.stepper import gradients_of, scaled
 
 # fmt: off
 _B = (

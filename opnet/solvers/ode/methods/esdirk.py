@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from opnet.core.expect import expect, integer
@@ -13,12 +12,11 @@ from opnet.core.registry import register
 from opnet.solvers.linear.base import LinearSolver
 from opnet.solvers.ode.fields import Field
 from opnet.solvers.ode.methods import implicit_tableau as tableaux
-from opnet.solvers.ode.methods.explicit import gradients_of, scaled
 from opnet.solvers.ode.methods.implicit_tableau import ImplicitTableau
 from opnet.solvers.ode.newton import Implicit, StageEquations
 from opnet.solvers.ode.problem import Problem
 from opnet.solvers.ode.stages import Time, later
-from opnet.solvers.ode.stepper import Interpolant, Step, Stepper, hermite
+from opnet.solvers.ode.stepper import Step, Stepper, dominant_eigenvalue, gradients_of, hermite, scaled
 
 
 @dataclass(frozen=True)
@@ -91,26 +89,10 @@ class ESDIRK(DiagonallyImplicit):
             y1,
             carry=(last,),
             error=error,
-            interpolant=lambda: cubic(y, first, h, y1, last),
+            interpolant=lambda: hermite(y, first, h, y1, last),
             failed=equations.failed,
-            stiffness=(lambda: _stiffness(problem, last - before, error)) if tableau.pair_at_end else None,
+            stiffness=(lambda: dominant_eigenvalue(problem, last - before, error)) if tableau.pair_at_end else None,
         )
-
-
-def cubic(y: Tensor, k: Tensor, h: Time, y1: Tensor, k1: Tensor) -> Interpolant:
-    """The cubic by Hermite, in the dtype of the state."""
-    return hermite(y, k, h.to(y.dtype) if isinstance(h, Tensor) else h, y1, k1)
-
-
-def _stiffness(problem: Problem, slopes: Tensor, states: Tensor) -> Tensor:
-    """||k_s - k_(s-1)|| / ||Y_s - Y_(s-1)||, (batch, 1); 0 where the stages do not differ.
-
-    Both stages are of the time t + h, and the difference of their states is the error estimate.
-    """
-    with gradients_of(problem):
-        rise, run = (x.square().sum(1, keepdim=True) for x in (slopes, states))
-        still = (rise == 0) | (run == 0)
-        return torch.where(still, 0.0, torch.where(still, 1.0, rise / torch.where(still, 1.0, run)).sqrt())
 
 
 @register("stepper", "Kvaerno3")
@@ -139,6 +121,7 @@ class Kvaerno5(ESDIRK):
     Args:
         adaptive, linear, iterations: see `DiagonallyImplicit`.
 
+    >>> import torch
     >>> from opnet.solvers.ode.solve import solve_ode
     >>> ts = torch.tensor([0.0, 1.0], dtype=torch.float64)
     >>> sol = solve_ode(lambda t, y: -1e6 * (y - torch.cos(t)), torch.ones(1, dtype=torch.float64), ts, Kvaerno5())

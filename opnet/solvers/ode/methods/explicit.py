@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from opnet.solvers.ode.methods import tableau as tableaux
 from opnet.solvers.ode.methods.tableau import Tableau, nested
 from opnet.solvers.ode.problem import Problem
 from opnet.solvers.ode.stages import Stages, Time, later
-from opnet.solvers.ode.stepper import Interpolant, Step, Stepper, _take
+from opnet.solvers.ode.stepper import Interpolant, Step, Stepper, dominant_eigenvalue, gradients_of, scaled, taken
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,16 @@ class RungeKutta(Stepper):
             k = problem.f(later(t, h, c), argument)
             stages.put(k)
         y1 = argument if tableau.first_same_as_last else stages.sum(y, h, tableau.b)
+
+        def stiffness() -> Tensor:
+            return dominant_eigenvalue(problem, k - stages.rows(None)[tableau.stages - 2], y1 - before)
+
         return Step(
             y1,
             carry=(k,) if tableau.first_same_as_last else (),
             error=self.error(problem, y, h, stages, y1) if self.adaptive or problem.estimates else None,
             interpolant=lambda: self.interpolant(problem, t, y, h, stages),
-            stiffness=(lambda: self.stiffness(problem, stages, before, y1)) if tableau.pair_at_end else None,
+            stiffness=stiffness if tableau.pair_at_end else None,
         )
 
     def error(self, problem: Problem, y: Tensor, h: Time, stages: Stages, y1: Tensor) -> Tensor | None:
@@ -66,35 +70,11 @@ class RungeKutta(Stepper):
         terms = [stages.total(row) if any(row) else torch.zeros_like(y) for row in self.tableau.terms]
 
         def at(theta: Time, rows: Tensor | None) -> Tensor:
-            start, step, *parts = (_take(x, rows) for x in (y, h, *terms))
+            start, step, *parts = (taken(x, rows) for x in (y, h, *terms))
             theta = theta.to(y.dtype) if isinstance(theta, Tensor) else theta
             return start + scaled(step, nested(theta, parts))
 
         return at
-
-    def stiffness(self, problem: Problem, stages: Stages, before: Tensor, y1: Tensor) -> Tensor:
-        """||k_s - k_(s-1)|| / ||Y_s - Y_(s-1)||, (batch, 1): both stages are of the same time, t + h.
-
-        An estimate of the modulus of the dominant eigenvalue of df/dy (Hairer, Wanner II, section IV.2), in
-        1 / unit of t; 0 where the stages do not differ.
-        """
-        last = self.tableau.stages
-        with gradients_of(problem):
-            slope, point = stages.rows(None)[last - 2 : last], (before, y1)
-            squares = [(b - a).square().sum(1, keepdim=True) for a, b in (slope, point)]
-            still = (squares[0] == 0) | (squares[1] == 0)
-            ratio = squares[0] / torch.where(still, 1.0, squares[1])
-            return torch.where(still, 0.0, torch.where(still, 1.0, ratio).sqrt())
-
-
-def gradients_of(problem: Problem) -> Any:
-    """The context of error and stiffness estimates: with gradients only where they are wanted."""
-    return torch.set_grad_enabled(problem.estimates and torch.is_grad_enabled())
-
-
-def scaled(h: Time, rows: Tensor) -> Tensor:
-    """h rows, in the dtype of the rows."""
-    return rows * (h.to(rows.dtype) if isinstance(h, Tensor) else h)
 
 
 @register("stepper", "Euler")

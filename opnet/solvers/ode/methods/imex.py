@@ -10,12 +10,11 @@ from torch import Tensor
 from opnet.core.registry import register
 from opnet.solvers.ode.fields import Split
 from opnet.solvers.ode.methods import implicit_tableau as tableaux
-from opnet.solvers.ode.methods.esdirk import DiagonallyImplicit, cubic
-from opnet.solvers.ode.methods.explicit import gradients_of, scaled
+from opnet.solvers.ode.methods.esdirk import DiagonallyImplicit
 from opnet.solvers.ode.newton import Implicit
 from opnet.solvers.ode.problem import Problem, Rows
 from opnet.solvers.ode.stages import Time, later
-from opnet.solvers.ode.stepper import Step, finite
+from opnet.solvers.ode.stepper import Step, finite, gradients_of, hermite, scaled
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Additive(DiagonallyImplicit):
             y1,
             carry=ends,
             error=error,
-            interpolant=lambda: cubic(y, carry[0] + carry[1], h, y1, ends[0] + ends[1]),
+            interpolant=lambda: hermite(y, carry[0] + carry[1], h, y1, ends[0] + ends[1]),
             failed=equations.failed | ~finite(ends[0] + ends[1]),
         )
 

@@ -34,7 +34,8 @@ _FIXED = ("euler", "midpoint", "heun2", "heun3", "rk4")
 class TorchDiffEq(Method):
     """A method of torchdiffeq (github.com/rtqichen/torchdiffeq), with its failures typed.
 
-    It takes one step for the whole batch. Where an adaptive method fails the whole batch fails with it; fixed-step methods are judged by their outputs alone.
+    It takes one step for the whole batch. Where an adaptive method fails the whole batch fails with it; fixed-step
+    methods are judged by their outputs alone.
 
     Args:
         name: "dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun" (adaptive); "euler", "midpoint", "heun2",
