@@ -194,9 +194,7 @@ def neural_ode(repeats: int, seed: int) -> list[Record]:
     fused = MLP((64, 128, 64))
     fused.load_state_dict(plain.state_dict())
     y0, ts = torch.randn(512, 64), torch.tensor([0.0, 3.0])
-    parameters = [
-        (jnp.asarray(p.weight.detach().numpy()), jnp.asarray(p.bias.detach().numpy())) for p in (plain[0], plain[2])
-    ]
+    weights = [jnp.asarray(p.detach().numpy()) for p in plain.parameters()]
     start, ends = jnp.asarray(y0.numpy()), jnp.asarray(ts.numpy())
 
     def g(t: Any, y: Any, p: Any) -> Any:
