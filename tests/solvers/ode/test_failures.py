@@ -1,95 +1,142 @@
-"""Problems that must fail: every method says so, typed, with a time and the element, and never takes long."""
+"""Problems that must fail: every method says so, typed, with a time and the element, and harms no other element."""
 
 import pytest
 import torch
+from failing_odes import (
+    CONTROL,
+    PROBLEMS,
+    fault_alone,
+    fault_in_batch,
+    fault_of_control,
+    not_posed,
+    options_of,
+    unseen,
+)
+from ode_forms import METHODS, form_name, is_adaptive, solve
 
 from opnet.core.errors import SolveError
 from opnet.core.status import Status
-from opnet.solvers.ode.methods.explicit import RK4, Dopri5, Euler, Midpoint
-from opnet.solvers.ode.solve import solve_ode
+from opnet.solvers.ode.control import PID
+from opnet.solvers.ode.methods.explicit import Dopri5
 from opnet.solvers.ode.methods.torchdiffeq import TorchDiffEq
+from opnet.solvers.ode.solve import solve_ode
 
-nan, inf = float("nan"), float("inf")
-
-
-def after(value):
-    return lambda t, y: torch.where(t > 0.5, torch.full_like(y, value), -y)
-
-
-# name: f, y0, (start, end), the least and the latest time that may be reported
-PROBLEMS = {
-    "blow-up": (lambda t, y: y**2, 1.0, (0, 2), 0.0, 1.7),
-    "rhs NaN after t = 0.5": (after(nan), 1.0, (0, 1), 0.4, 0.52),
-    "rhs Inf after t = 0.5": (after(inf), 1.0, (0, 1), 0.4, 0.52),
-    "NaN at t0": (lambda t, y: torch.where(t <= 0, torch.full_like(y, nan), -y), 1.0, (0, 1), 0, 0),
-    "NaN y0": (lambda t, y: -y, nan, (0, 1), 0, 0),
-    "Inf y0": (lambda t, y: -y, inf, (0, 1), 0, 0),
-    "square root of a negative": (lambda t, y: -1 - torch.sqrt(y), 1.0, (0, 2), 0.5, 0.7),
-    "pole": (lambda t, y: 1 / (t - 0.5) + 0 * y, 1.0, (0, 1), 0.4, 0.52),
-    "step below float spacing": (lambda t, y: -y, 1.0, (1e17, 1e17 + 64), 1e17, 1e17 + 64),
-    "overflow of exp": (lambda t, y: torch.exp(y), 1.0, (0, 1), 0.3, 0.8),
-}
-METHODS = [Euler(), Midpoint(), RK4(), Dopri5(adaptive=False), Dopri5(), TorchDiffEq(), TorchDiffEq("rk4")]
+DTYPES = [torch.float32, torch.float64]
+DIRECTIONS = {"forward": False, "backward": True}
+CONTROLS = {"per sample": False, "joint": True}
+# One member of each family, at every run; the others with `-m slow`.
+QUICK = {"Euler", "Dopri5", "Rodas4", "ETDRK4", "Leapfrog", "TorchDiffEq rk4", "EulerMaruyama"}
 
 
-@pytest.mark.parametrize("method", METHODS, ids=repr)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.fixture(params=[m if m in QUICK else pytest.param(m, marks=pytest.mark.slow) for m in METHODS])
+def method(request):
+    return METHODS[request.param]
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(
+            (d, c), marks=() if (d, c) in (("forward", "per sample"), ("backward", "joint")) else pytest.mark.slow
+        )
+        for d in DIRECTIONS
+        for c in CONTROLS
+    ],
+    ids=", ".join,
+)
+def setting(request):
+    direction, control = request.param
+    return DIRECTIONS[direction], CONTROLS[control]
+
+
+def skip(reason):
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.float64, marks=pytest.mark.slow)], ids=str)
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_fails_typed(problem, method, dtype):
-    f, start, span, least, latest = PROBLEMS[problem]
-    # Steps of 1/64 meet t = 0.5; equal steps can only see what they evaluate.
-    ts = torch.linspace(*span, 5, dtype=torch.float64)
-    y0 = torch.full((2,), start, dtype=dtype)
-    adaptive = method in (Dopri5(), TorchDiffEq())
-    with pytest.raises(SolveError) as caught:
-        solve_ode(f, y0, ts, method, step=None if adaptive else 1 / 64)
-    failure = caught.value
-    assert failure.status in (Status.NON_FINITE, Status.STEP_UNDERFLOW)
-    assert failure.index == 0
-    if isinstance(method, TorchDiffEq):  # knows the time to the interval of ts
-        assert span[0] <= failure.time <= max(span[0] + 0.75 * (span[1] - span[0]), latest)
-    else:
-        assert least <= failure.time <= latest + 1e-3
+def test_fails_typed(method, problem, dtype, setting):
+    backward, joint = setting
+    skip(unseen(method, problem) or not_posed(method, problem, joint, backward, in_batch=False))
+    assert fault_alone(method, problem, dtype, joint, backward) is None
 
 
-# torchdiffeq's adaptive methods fail as a whole batch.
-@pytest.mark.parametrize("method", [m for m in METHODS if m != TorchDiffEq()], ids=repr)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("kind", ["start", "middle", "blow-up"])
-def test_a_bad_element_is_named_and_the_others_are_unharmed(method, dtype, kind):
-    y0 = torch.tensor([[1.0], [2.0], [3.0]], dtype=dtype)
-    if kind == "start":
-        y0[1] = nan
-
-    def f(t, y):
-        bad = {"start": -y, "middle": torch.where(t > 0.5, torch.full_like(y, nan), -y), "blow-up": y**2}[kind]
-        return torch.where(torch.arange(3)[:, None] == 1, bad, -y)
-
-    ts = torch.linspace(0, 1, 9, dtype=torch.float64)
-    sol = solve_ode(f, y0, ts, method, step=None if method == Dopri5() else 1 / 128, throw=False)
-    assert [bool(s) for s in sol.status] == [False, True, False]
-    assert sol.reached[0] == sol.reached[2] == 1
-    assert sol.reached[1] <= 0.7
-    exact = y0[[0, 2]] * torch.exp(-ts.to(dtype))[:, None, None]
-    torch.testing.assert_close(sol.ys[:, [0, 2]], exact, rtol=8e-3 if method == Euler() else 2e-5, atol=0)
-    assert not torch.isfinite(sol.ys[-1, 1]).any()
-    with pytest.raises(SolveError, match="batch element 1 of 3"):
-        solve_ode(f, y0, ts, method, step=None if method == Dopri5() else 1 / 128)
+@pytest.mark.parametrize("dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)], ids=str)
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_a_failing_element_is_named_and_the_others_are_unharmed(method, problem, dtype, setting):
+    backward, joint = setting
+    skip(unseen(method, problem) or not_posed(method, problem, joint, backward, in_batch=True))
+    assert fault_in_batch(method, problem, dtype, joint, backward) is None
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_a_stiff_problem_is_solved_or_refused_never_wrong(dtype):
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_stiff_problem_is_solved_or_refused_never_wrong(method, dtype, setting):
+    backward, joint = setting
+    skip(not_posed(method, CONTROL, joint, backward, in_batch=False))
+    assert fault_of_control(method, dtype, joint, backward) is None
+
+
+def test_a_step_limit_is_a_failure_with_a_time():
     def f(t, y):
         return -1e6 * (y - torch.cos(t))
 
-    y0 = torch.zeros(1, dtype=dtype)
-    for method in METHODS:
-        adaptive = method in (Dopri5(), TorchDiffEq())
-        ts = torch.tensor([0.0, 0.002 if adaptive else 0.05], dtype=torch.float64)
-        sol = solve_ode(f, y0, ts, method, step=None if adaptive else 1e-4, throw=False)
-        assert (int(sol.status) == 0) == adaptive, method
-        if adaptive:
-            assert abs(float(sol.ys[-1]) - 1) < 1e-3, method
-    short = solve_ode(f, y0, torch.tensor([0.0, 1.0]), max_steps=500, throw=False)
+    ts = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    short = solve_ode(f, torch.zeros(1), ts, Dopri5(), max_steps=500, throw=False)
     assert Status(int(short.status)) is Status.MAX_STEPS
     assert 0 < float(short.reached) < 1
+    with pytest.raises(SolveError, match=r"step limit .*batch element 0 of 1 at t = 0.001"):
+        solve_ode(f, torch.zeros(1), ts, Dopri5(), max_steps=500)
+
+
+# Gradients: the same f for all elements, which fails from some starts alone.
+
+SPAN = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+FAILS = {
+    "blow-up": (lambda a, t, y: a * y**2, (-0.5, 4.0, -1.0)),
+    "root": (lambda a, t, y: -a * (1 + torch.sqrt(y)), (9.0, 0.25, 16.0)),
+    "exp": (lambda a, t, y: a * torch.exp(y) - y, (-3.0, 3.0, -4.0)),
+    "NaN y0": (lambda a, t, y: -a * y, (0.5, torch.nan, 1.0)),
+    "f at the start": (lambda a, t, y: -a * torch.log(y), (2.0, -1.0, 3.0)),
+}
+
+
+@pytest.mark.parametrize("joint", CONTROLS.values(), ids=CONTROLS)
+@pytest.mark.parametrize(
+    "problem", [p if p in ("root", "NaN y0") else pytest.param(p, marks=pytest.mark.slow) for p in FAILS]
+)
+def test_gradients_of_the_healthy_elements_are_those_they_have_alone(method, problem, joint):
+    skip("torchdiffeq's steps are its own" if isinstance(method, TorchDiffEq) else None)
+    f, starts = FAILS[problem]
+    skip(unseen(method, "blow-up") if problem in ("blow-up", "exp") else None)
+    options = {**options_of(method, joint), "throw": False}
+
+    def gradients(y0):
+        a = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+        y0 = torch.tensor(y0, dtype=torch.float64)[:, None].repeat(1, 2).requires_grad_()
+        solution, ys = solve(method, lambda t, y: f(a, t, y), y0, SPAN, **options)
+        (slope, slopes) = torch.autograd.grad(ys[:, [0, 2]].square().sum(), (a, y0))
+        return solution.status.tolist(), slope, slopes[[0, 2]]
+
+    good, bad, other = starts
+    expected, with_failure = gradients((good, good, other)), gradients((good, bad, other))
+    assert expected[0] == [0, 0, 0]
+    assert [bool(code) for code in with_failure[0]] == [False, True, False]
+    together = is_adaptive(method) and joint
+    for mine, theirs in zip(with_failure[1:], expected[1:], strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3 if together else 1e-9, atol=0)
+
+
+def test_every_method_is_tried_in_its_form():
+    assert {form_name(method) for method in METHODS.values()} >= {"Field", "Split", "Semilinear", "Separable"}
+    assert any(isinstance(method, TorchDiffEq) for method in METHODS.values())
+
+
+def test_one_failing_element_leaves_the_steps_of_the_others():
+    ts = torch.tensor([0.0, 2.0], dtype=torch.float64)
+    y0 = torch.tensor([[-1.0], [1.0], [-3.0]], dtype=torch.float64)
+    mixed = solve_ode(lambda t, y: y**2, y0, ts, throw=False)
+    clean = solve_ode(lambda t, y: y**2, y0[[0, 2]], ts)
+    assert mixed.steps[[0, 2]].tolist() == clean.steps.tolist()
+    assert torch.equal(mixed.ys[:, [0, 2]], clean.ys)
+    joint = solve_ode(lambda t, y: y**2, y0, ts, control=PID(joint=True), throw=False)
+    torch.testing.assert_close(joint.ys[:, [0, 2]], clean.ys, rtol=1e-4, atol=0)

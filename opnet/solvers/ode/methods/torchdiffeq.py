@@ -81,7 +81,10 @@ class TorchDiffEq(Method):
         if len(ys) < len(times):
             ys = torch.cat([ys, torch.full_like(y0, float("nan")).expand(len(times) - len(ys), *y0.shape)])
         _judge_outputs(members, ys, numbers)
-        return ys, members
+        sign = -1.0 if numbers[-1] < numbers[0] else 1.0
+        beyond = sign * ts.detach().double()[:, None] > sign * members.reached
+        beyond[0] = False
+        return torch.where(beyond[:, :, None], torch.nan, ys), members
 
     def _resolved(self, step: float | None, times: Tensor) -> bool:
         """Whether y's precision, in which torchdiffeq keeps time, tells the times and steps apart."""
