@@ -59,7 +59,7 @@ def _is_fusible(x: Tensor, parameters: Sequence[Tensor], activation: str) -> boo
         and all(t.dtype == torch.float32 and t.device.type == "cpu" for t in (x, *parameters))
         and x.numel() > 0
         and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined]
         and not torch.is_autocast_enabled("cpu")
         and not torch._C._are_functorch_transforms_active()
         and forward_ad._current_level < 0

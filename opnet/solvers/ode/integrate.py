@@ -12,7 +12,7 @@ from torch import Tensor
 from opnet.solvers.ode.adjoints.tape import Tape
 from opnet.solvers.ode.control import PID
 from opnet.solvers.ode.events import Event, Watch
-from opnet.solvers.ode.fields import VectorField
+from opnet.solvers.ode.fields import SDE, VectorField
 from opnet.solvers.ode.joint import Ending, Together
 from opnet.solvers.ode.layout import State
 from opnet.solvers.ode.observer import Observer, Outputs
@@ -68,6 +68,8 @@ class Integration:
             )
         problem = self.problem(y0)
         problem.seminorm = self.seminorm
+        if isinstance(self.field, SDE) and bool((ts.diff() < 0).any()):
+            raise ValueError("ts: expected increasing times for SDE(...), found decreasing ones")
         watch = Watch(self.events, problem) if self.events else None
         observer = Observer(Outputs(problem, ts), watch, dense=self.dense, tape=self.tape)
         together = Together(problem, self.stepper, observer, self.max_steps)

@@ -122,7 +122,7 @@ class Together:
             tried = target - t if is_last else h
             step = self.stepper.step(self.problem, clock.time(t), self.y, clock.step(tried), carry)
             assert step.error is not None
-            e = float(error_norm(self.problem, step.error, self.y, step.y, self.members.alive))
+            e = float(error_norm(self.problem, step.error, self.y, step.y, self.members.alive).detach())
             if step.failed is not None and bool(self.members.living(step.failed[:, 0]).any()):
                 e = inf
             ratio = control.ratio(q, e, before, limit)

@@ -26,15 +26,16 @@ class Outputs:
         self.sign = -1.0 if ts.shape[1] > 1 and bool((ts[:, 1] < ts[:, 0]).any()) else 1.0
         self.whole: list[Tensor] = [problem.y0]  # one entry a time, for batches that step together
         self.parts: list[tuple[Tensor, Tensor, Tensor]] = []  # (index, element, value) otherwise
-        self.next = torch.ones((problem.count, 1), dtype=torch.long, device=problem.y0.device)
-        self._signed = self.sign * ts.detach()
-        self.due = self._due()
+        self.next = torch.ones(problem.count, dtype=torch.long, device=problem.y0.device)
+        signed = self.sign * ts.detach().to(torch.float64)
+        self._signed = torch.cat([signed, torch.full_like(signed[:, :1], torch.inf)], 1)
+        self.due = self._time(self._signed, None, self.next)  # the next time of each row, signed; (rows, 1)
 
-    def _due(self) -> Tensor:
-        """The next time of each row, signed; Inf after the last; (rows, 1)."""
-        last = self.ts.shape[1] - 1
-        times = torch.gather(self._signed.expand(len(self.next), -1), 1, self.next.clamp(max=last))
-        return torch.where(self.next > last, torch.inf, times)
+    def _time(self, ts: Tensor, rows: Tensor | None, index: Tensor) -> Tensor:
+        """Times of some rows (long), or of all, by their index; (rows, 1)."""
+        if len(ts) == 1:
+            return ts[0, index][:, None]
+        return ts.gather(1, index[:, None]) if rows is None else ts[rows, index][:, None]
 
     def take(self, rows: Tensor) -> None:
         """Go on with some of the rows."""
@@ -43,35 +44,36 @@ class Outputs:
             self.ts, self._signed = self.ts[rows], self._signed[rows]
 
     def see(self, record: Record) -> list[Emission]:
-        """The outputs that lie in a step of elements with steps of their own."""
+        """The outputs that lie in a step of elements with steps of their own: one an element, and then the second."""
         assert isinstance(record.t1, Tensor)
         assert isinstance(record.t, Tensor)
         assert isinstance(record.h, Tensor)
-        end = self.sign * record.t1.detach()
+        t1 = record.t1.detach() if record.t1.requires_grad else record.t1
+        end = t1 if self.sign > 0 else -t1
         passed = self.due <= end
         if record.accept is not None:
             passed = passed & record.accept
         if not bool(passed.any()):
             return []
-        signed = self._signed.expand(len(end), -1).contiguous()
-        counts = torch.where(passed, torch.searchsorted(signed, end, right=True) - self.next, 0)[:, 0]
-        rows = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
-        offset = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
-        index = self.next[rows, 0] + offset
-        self.next = self.next + counts[:, None]
-        self.due = self._due()
-        time = self.ts.expand(len(end), -1)[rows, index][:, None]
-        at_end = time.detach() == record.t1.detach()[rows]
-        if self.ts.requires_grad:
-            at_end = at_end & (index == self.ts.shape[1] - 1)[:, None]
-        emissions = []
-        for ends in (True, False):
-            chosen = (at_end if ends else ~at_end)[:, 0]
-            if not bool(chosen.any()):
-                continue
-            picked = rows[chosen]
-            theta = (time[chosen] - record.t[picked]) / record.h[picked]
-            emissions.append(Emission(picked, index[chosen], theta.to(record.y.dtype), ends))
+        rows, emissions = passed[:, 0].nonzero()[:, 0], []
+        end, last = end[rows], self.ts.shape[1] - 1
+        while len(rows):
+            index, due = self.next[rows], self.due[rows]
+            following = index + 1
+            later = self._time(self._signed, rows, following)
+            self.next[rows], self.due[rows] = following, later
+            ends = due == end
+            if self.ts.requires_grad:
+                ends = ends & (index == last)[:, None]
+            if bool(ends.all()):
+                emissions.append(Emission(rows, index, 1.0, True))
+            else:
+                theta = (self._time(self.ts, rows, index) - record.t[rows]) / record.h[rows]
+                emissions.append(Emission(rows, index, theta.to(record.y.dtype), False, ends))
+            more = later <= end
+            if not bool(more.any()):
+                break
+            rows, end = rows[more[:, 0]], end[more[:, 0]]
         return emissions
 
     def put(self, record: Record, emission: Emission) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from opnet.solvers.ode.fields import Function, VectorField
+from opnet.solvers.ode.fields import SDE, Field, Function, VectorField
 from opnet.solvers.ode.layout import Layout, State
 from opnet.solvers.ode.stages import Buffer, Stages, Time
 
@@ -118,3 +118,15 @@ class Problem:
                 f"f: {method} needs the structure of {kind.__name__}(...), found {type(self.field).__name__}(...)"
             )
         return self.field
+
+
+def refuse_more_than_f(problem: Problem, method: str) -> None:
+    """Refuse fields of which a method that knows f alone would leave something out.
+
+    Raises:
+        ValueError: for a mass matrix or noise, naming the method.
+    """
+    if isinstance(problem.field, Field) and problem.field.mass is not None:
+        raise ValueError(f"Field.mass: expected none for {method}, which solves y' = f(t, y), found a mass matrix")
+    if isinstance(problem.field, SDE):
+        raise ValueError(f"f: expected an ordinary differential equation for {method}, found SDE(...)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from opnet.solvers.ode.stages import Time
@@ -15,13 +16,14 @@ from opnet.solvers.ode.stepper import Interpolant
 class Emission:
     """Outputs that lie in one step: of elements `rows` (None: all) at `ts[index]`, `theta` of the step ahead.
 
-    `at_end` says that all of them are its end.
+    `at_end` says that all of them are its end, `ends` (rows, 1) which are.
     """
 
     rows: Tensor | None
     index: Tensor | int
     theta: Time
     at_end: bool
+    ends: Tensor | None = None
 
 
 @dataclass
@@ -66,4 +68,5 @@ class Record:
         """The values of an emission."""
         if emission.at_end:
             return self.y1 if emission.rows is None else self.y1[emission.rows]
-        return self.at(emission.theta, emission.rows)
+        value = self.at(emission.theta, emission.rows)
+        return value if emission.ends is None else torch.where(emission.ends, self.y1[emission.rows], value)

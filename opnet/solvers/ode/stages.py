@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,6 +66,17 @@ class Stages:
         vector = _vector(tuple(weights), memory.dtype, memory.device)
         return torch.mv(self.buffer.first[len(weights)], vector).view(memory.shape[1:])
 
+    def totals(self, weights: Sequence[Sequence[float]], rows: Tensor | None = None) -> Sequence[Tensor]:
+        """Several sums at once over the first stages, of some elements (long) or all."""
+        count = len(weights[0])
+        if self.buffer is None:
+            sums = (self.total(row) if any(row) else torch.zeros_like(self.kept[0]) for row in weights)
+            return [taken(x, rows) for x in sums]
+        memory = self.buffer.memory[:count]
+        memory = memory if rows is None else memory[:, rows]
+        matrix = _matrix(tuple(map(tuple, weights)), memory.dtype, memory.device)
+        return torch.mm(matrix, memory.reshape(count, -1)).view(len(weights), *memory.shape[1:]).unbind(0)
+
     def _chain(self, y: Tensor | None, h: float, weights: Sequence[float]) -> Tensor:
         total = y
         apart = torch.compiler.is_compiling()  # inductor makes an addmm of `add(a, mm(b, c), alpha=d)` and loses d
@@ -89,6 +101,16 @@ def later(t: Time, h: Time, c: float) -> Time:
     return torch.add(t, h, alpha=c) if isinstance(t, Tensor) and isinstance(h, Tensor) else t + c * h
 
 
+def taken(x: Any, rows: Tensor | None) -> Any:
+    """x of some elements (long), or of all; what all have in common stays."""
+    return x[rows] if rows is not None and isinstance(x, Tensor) and x.ndim else x
+
+
 @lru_cache(maxsize=4096)
 def _vector(weights: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(weights, dtype=dtype, device=device)
+
+
+@lru_cache(maxsize=1024)
+def _matrix(weights: tuple[tuple[float, ...], ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.tensor(weights, dtype=dtype, device=device)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from opnet.solvers.ode.problem import Problem
-from opnet.solvers.ode.stages import Time
+from opnet.solvers.ode.stages import Time, taken
 
 Interpolant = Callable[[Time, Tensor | None], Tensor]
 """y(t + theta h) of (theta, rows): theta a number for all elements, or (m, 1) for the m elements `rows` (long)."""
@@ -92,11 +92,6 @@ def hermite(y: Tensor, k: Tensor, h: Time, y1: Tensor, k1: Tensor) -> Interpolan
         return a + theta * (b - a) + theta * rest * ((1 - 2 * theta) * (b - a) + slopes)
 
     return at
-
-
-def taken(x: Any, rows: Tensor | None) -> Any:
-    """x of some elements (long), or of all; what all have in common stays."""
-    return x[rows] if rows is not None and isinstance(x, Tensor) and x.ndim else x
 
 
 def scaled(h: Time, rows: Tensor) -> Tensor:

@@ -3,8 +3,11 @@ import pytest
 import torch
 
 from opnet.solvers.ode.control import PID
+from opnet.solvers.ode.fields import SDE, Field
 from opnet.solvers.ode.methods.explicit import RK4, Dopri5
+from opnet.solvers.ode.methods.stochastic import SRIW1
 from opnet.solvers.ode.methods.symplectic import Leapfrog
+from opnet.solvers.ode.methods.torchdiffeq import TorchDiffEq
 from opnet.solvers.ode.solve import solve_ode
 
 
@@ -106,6 +109,13 @@ OWN = SHARED.repeat(3, 1)
         ({"step": 0.0}, "step: expected a positive number, found 0.0"),
         ({"step": float("inf")}, "step: expected a positive number, found inf"),
         ({"max_steps": 0}, "max_steps: expected at least 1, found 0"),
+        ({"f": Field(lambda t, y: -y, mass=torch.eye(2))}, "Field.mass: expected none for Dopri5"),
+        ({"f": SDE(lambda t, y: -y, lambda t, y: y)}, r"f: expected an ordinary .* for Dopri5, found SDE"),
+        ({"f": SDE(lambda t, y: -y, lambda t, y: y), "method": TorchDiffEq()}, "for TorchDiffEq, found SDE"),
+        (
+            {"f": SDE(lambda t, y: -y, lambda t, y: y), "method": SRIW1(), "ts": 1 - SHARED},
+            "ts: expected increasing times for SDE",
+        ),
         ({"method": Leapfrog()}, r"f: Leapfrog needs the structure of Separable\(...\), found Field\(...\)"),
     ],
 )

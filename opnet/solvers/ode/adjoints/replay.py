@@ -163,7 +163,7 @@ class Replay:
         if isinstance(emission.index, int):
             if emission.index == self.ts.shape[1] - 1:
                 return emission
-            return replace(emission, theta=(self.ts[0, emission.index] - record.t) / record.h, at_end=False)
+            return replace(emission, theta=(self.ts[0, emission.index] - record.t) / record.h, at_end=False, ends=None)
         if emission.at_end and bool((emission.index == self.ts.shape[1] - 1).all()):
             return emission
         assert emission.rows is not None
@@ -172,7 +172,7 @@ class Replay:
         elements = _elements(record, emission)
         time = self.ts.expand(len(self.y0), -1)[elements, emission.index][:, None]
         theta = (time - record.t[emission.rows]) / record.h[emission.rows]
-        return replace(emission, theta=theta.to(record.y.dtype), at_end=False)
+        return replace(emission, theta=theta.to(record.y.dtype), at_end=False, ends=None)
 
     def _gradient(self, record: Record, emission: Emission) -> Tensor:
         """The gradient of the values of an emission; an element that had failed by then has no value."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from opnet.core.registry import register
 from opnet.solvers.ode.methods import tableau as tableaux
 from opnet.solvers.ode.methods.tableau import Tableau, nested
-from opnet.solvers.ode.problem import Problem
-from opnet.solvers.ode.stages import Stages, Time, later
-from opnet.solvers.ode.stepper import Interpolant, Step, Stepper, dominant_eigenvalue, gradients_of, scaled, taken
+from opnet.solvers.ode.problem import Problem, refuse_more_than_f
+from opnet.solvers.ode.stages import Stages, Time, later, taken
+from opnet.solvers.ode.stepper import Interpolant, Step, Stepper, dominant_eigenvalue, gradients_of, scaled
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,7 @@ class RungeKutta(Stepper):
         return self.tableau.dense_order
 
     def start(self, problem: Problem, t: Time, y: Tensor, k: Tensor) -> tuple[Tensor, ...]:
+        refuse_more_than_f(problem, type(self).__name__)
         return (k,) if self.tableau.first_same_as_last else ()
 
     def step(self, problem: Problem, t: Time, y: Tensor, h: Time, carry: tuple[Tensor, ...]) -> Step:
@@ -67,12 +67,11 @@ class RungeKutta(Stepper):
         """The continuous extension; its own stages, if it needs any, are computed here."""
         for row, c in self.tableau.dense[stages.count - self.tableau.stages :]:
             stages.put(problem.f(later(t, h, c), stages.sum(y, h, row)))
-        terms = [stages.total(row) if any(row) else torch.zeros_like(y) for row in self.tableau.terms]
 
         def at(theta: Time, rows: Tensor | None) -> Tensor:
-            start, step, *parts = (taken(x, rows) for x in (y, h, *terms))
             theta = theta.to(y.dtype) if isinstance(theta, Tensor) else theta
-            return start + scaled(step, nested(theta, parts))
+            parts = stages.totals(self.tableau.terms, rows)
+            return taken(y, rows) + scaled(taken(h, rows), nested(theta, parts))
 
         return at
 

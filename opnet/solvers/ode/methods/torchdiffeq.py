@@ -11,7 +11,7 @@ from torch import Tensor
 from opnet.core.registry import register
 from opnet.core.status import Status
 from opnet.solvers.ode.members import Members
-from opnet.solvers.ode.problem import Problem
+from opnet.solvers.ode.problem import Problem, refuse_more_than_f
 from opnet.solvers.ode.stepper import Method, finite
 
 ORDERS = {
@@ -56,6 +56,7 @@ class TorchDiffEq(Method):
         """The outputs (time, batch, n) at ts (time,), and how each element ended."""
         import torchdiffeq
 
+        refuse_more_than_f(problem, "TorchDiffEq")
         y0, numbers = problem.y0, ts.detach().double().tolist()
         counted = _Counted(problem, numbers[0], max_steps)
         members = Members(y0, ts[:1])
