@@ -24,6 +24,7 @@ from opnet.solvers.ode.joint import Ending
 from opnet.solvers.ode.layout import Layout
 from opnet.solvers.ode.layout import State as Form
 from opnet.solvers.ode.methods.explicit import RungeKutta
+from opnet.solvers.ode.methods.rosenbrock import LARGEST_INVERSE, Rosenbrock
 from opnet.solvers.ode.per_sample import Rules, State, advance, begin
 from opnet.solvers.ode.problem import Problem
 from opnet.solvers.ode.stages import Time
@@ -42,15 +43,22 @@ def run_compiled(integration: Integration, y0: Form, ts: Tensor) -> tuple[Tensor
     anew. Tensors it closes over must not share memory, and the compiler takes `A.T` for another tensor: write `A.t()`.
 
     Raises:
-        ValueError: for a method that is not an explicit Runge-Kutta method, stochastic equations, gradients, an f that
-            `torch.compile` cannot trace whole, or a machine without a C++ compiler.
+        ValueError: for a method that is neither an explicit Runge-Kutta nor a Rosenbrock method, the latter for more
+            than 8 entries an element, stochastic equations, gradients, an f that `torch.compile` cannot trace whole
+            (for Rosenbrock methods with its derivative by forward mode), or a machine without a C++ compiler.
     """
     stepper = integration.stepper
-    expect("method", stepper, RungeKutta, "an explicit Runge-Kutta method for compiled=True, such as Dopri5()")
+    expected = "an explicit Runge-Kutta or a Rosenbrock method for compiled=True, such as Dopri5() or Rodas5P()"
+    expect("method", stepper, (RungeKutta, Rosenbrock), expected)
     if isinstance(integration.field, SDE):
         raise ValueError("f: expected an ordinary differential equation for compiled=True, found SDE(...)")
     problem = integration.problem(y0)
     problem.seminorm = integration.seminorm
+    if isinstance(stepper, Rosenbrock) and problem.y0.shape[1] > LARGEST_INVERSE:
+        raise ValueError(
+            f"y0: expected at most {LARGEST_INVERSE} entries an element for {type(stepper).__name__} and "
+            f"compiled=True, found {problem.y0.shape[1]}"
+        )
     _refuse_gradients(problem, ts)
     times = ts.detach().double()
     with torch.no_grad():

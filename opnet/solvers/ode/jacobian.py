@@ -85,6 +85,8 @@ class Jacobians:
 
     def linearise(self, t: Time, y: Tensor, *, time: bool = True) -> Linearisation:
         """f, df/dy and, if asked for, df/dt at (t, y), of one evaluation."""
+        if torch.compiler.is_compiling():
+            return self._forward(_clock(t, y), y, time)
         wanted = torch.is_grad_enabled()
         s = _variable(_clock(t, y), wanted)
         x = _variable(y, wanted) if self.jacobian is None else y
@@ -95,6 +97,18 @@ class Jacobians:
         J = self._differentiate(value, x, wanted) if self.jacobian is None else self._given(t, y)
         slope = _slope(value, s, wanted) if depends else None
         return Linearisation(value if wanted else value.detach(), J, slope)
+
+    def _forward(self, t: Tensor, y: Tensor, time: bool) -> Linearisation:
+        """By forward mode, which the compiler can trace; it computes once what the products have in common."""
+        before = self.problem.evaluations
+        value, slope = torch.func.jvp(lambda s: self.f(s, y), (t,), (torch.ones_like(t),))[:2]
+        if self.jacobian is not None:
+            J = self._given(t, y)
+        else:
+            directions = torch.eye(y.shape[1], dtype=y.dtype, device=y.device)[:, None].expand(-1, *y.shape).unbind(0)
+            J = torch.stack([torch.func.jvp(lambda x: self.f(t, x), (y,), (v,))[1] for v in directions], 2)
+        self.problem.evaluations = before + 1 + (self.jacobian is not None)
+        return Linearisation(value, J, slope if time else None)
 
     def _given(self, t: Time, y: Tensor) -> Tensor:
         assert self.jacobian is not None

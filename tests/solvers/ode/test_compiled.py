@@ -11,6 +11,7 @@ from opnet.solvers.ode.adjoint import Direct
 from opnet.solvers.ode.control import PID
 from opnet.solvers.ode.fields import SDE
 from opnet.solvers.ode.methods.explicit import Dopri5
+from opnet.solvers.ode.methods.rosenbrock import Rodas4
 from opnet.solvers.ode.methods.symplectic import Leapfrog
 from opnet.solvers.ode.solve import solve_ode
 
@@ -22,7 +23,9 @@ PRELUDE = """
 import torch
 from opnet import solve_ode
 from opnet.solvers.ode.control import PID
+from opnet.solvers.ode.fields import Field
 from opnet.solvers.ode.methods.explicit import *
+from opnet.solvers.ode.methods.rosenbrock import *
 
 def agree(f, y0, ts, *args, tolerance=1e-7, **options):
     a = solve_ode(f, y0, ts, *args, compiled=True, throw=False, **options)
@@ -170,10 +173,67 @@ def test_equal_steps_follow_the_eager_loop() -> None:
     )
 
 
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "structure", "options", "stiff"),
+    [
+        ("Rodas4()", "", "", 100),
+        (
+            "Rodas5P()",
+            ", mass=torch.tensor([[2.0, 1.0], [0.0, 1.0]], dtype=torch.float64)",
+            "control=PID(joint=True)",
+            100,
+        ),
+        ("Rodas5P('5Pr')", ", jacobian=jacobian", "", 100),
+        ("Rodas4(adaptive=False)", "", "step=0.02", 1),
+    ],
+)
+def test_rosenbrock_methods_follow_the_eager_loop(method: str, structure: str, options: str, stiff: int) -> None:
+    """Stiff and mild elements together, each with its parameter; forced, so that the time derivative counts."""
+    alone(
+        f"""
+        def forced(t, y, mu):
+            return torch.cat([y[:, 1:], mu * (1 - y[:, :1] ** 2) * y[:, 1:] - y[:, :1] + torch.sin(t)], 1)
+
+        def jacobian(t, y, mu):
+            (x, v), m = y.unbind(1), mu[:, 0]
+            first = torch.stack([torch.zeros_like(x), torch.ones_like(x)], 1)
+            return torch.stack([first, torch.stack([-2 * m * x * v - 1, m * (1 - x**2)], 1)], 1)
+
+        ts = torch.linspace(0, 6, 9, dtype=torch.float64)
+        field = Field(forced, ({stiff} * mu,){structure})
+        sol = agree(field, start, ts, {method}, tolerance=1e-10, {options})
+        assert bool((sol.status == 0).all())
+        assert sol.rejected.sum() > 0 or not {method}.adaptive
+        """
+    )
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_failures_of_rosenbrock_methods_leave_the_others_alone() -> None:
+    """Poles, a start that is no number and a Jacobian that is not finite."""
+    alone(
+        """
+        ts = torch.linspace(0, 1.5, 4, dtype=torch.float64)
+        y0 = torch.tensor([[1.0], [0.1], [2.0], [float("nan")], [0.0]], dtype=torch.float64)
+        power = torch.tensor([[2.0], [2.0], [2.0], [2.0], [1 / 3]], dtype=torch.float64)
+        shift = torch.tensor([[0.0], [0.0], [0.0], [0.0], [1.0]], dtype=torch.float64)
+        args = (lambda t, y: y**power + shift, y0, ts, Rodas4())
+        a, b = solve_ode(*args, compiled=True, throw=False), solve_ode(*args, throw=False)
+        assert a.status.tolist() == b.status.tolist(), (a.status, b.status)
+        assert bool((a.status[[0, 2, 3, 4]] != 0).all()), a.status
+        torch.testing.assert_close(a.reached, b.reached)
+        torch.testing.assert_close(a.ys[:, 1], b.ys[:, 1], rtol=1e-10, atol=0)
+        """
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": Leapfrog()}, "method: expected an explicit Runge-Kutta method for compiled=True"),
+        ({"method": Leapfrog()}, "method: expected an explicit Runge-Kutta or a Rosenbrock method for compiled=True"),
         ({"dense": True}, "compiled: expected Direct.*dense"),
         ({"adjoint": Direct(estimates=True)}, "compiled: expected Direct.*estimates"),
     ],
@@ -183,12 +243,16 @@ def test_what_has_no_compiled_form_is_refused(options: dict[str, object], messag
         solve_ode(lambda t, y: -y, torch.ones(2, 1), torch.tensor([0.0, 1.0]), compiled=True, **options)  # type: ignore[arg-type]
 
 
-def test_gradients_coupled_elements_and_noise_are_refused() -> None:
+def test_gradients_coupled_elements_large_systems_and_noise_are_refused() -> None:
     ts, y0 = torch.tensor([0.0, 1.0]), torch.ones(2, 1)
     weight = torch.ones(1, requires_grad=True)
     with pytest.raises(ValueError, match="without gradients"):
         solve_ode(lambda t, y: -weight * y, y0, ts, compiled=True)
     with pytest.raises(ValueError, match=r"PID\(joint=True\)"):
         solve_ode(lambda t, y: -y.mean(0, keepdim=True).expand(2, 1), y0, ts, compiled=True)
+    with pytest.raises(
+        ValueError, match="y0: expected at most 8 entries an element for Rodas4 and compiled=True, found 9"
+    ):
+        solve_ode(lambda t, y: -y, torch.ones(2, 9), ts, Rodas4(), compiled=True)
     with pytest.raises(ValueError, match="found SDE"):
         solve_ode(SDE(lambda t, y: -y, lambda t, y: y), y0, ts, Dopri5(), control=PID(), compiled=True)

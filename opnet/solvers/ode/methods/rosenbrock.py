@@ -9,9 +9,11 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from opnet.core.expect import found
 from opnet.core.registry import register
+from opnet.solvers.ode.elimination import inverses, product
 from opnet.solvers.ode.fields import Field
 from opnet.solvers.ode.jacobian import Jacobians
 from opnet.solvers.ode.methods import rosenbrock_tableau as tableaux
@@ -192,18 +194,28 @@ class System:
         W = _axpy(self.mass, J, -width if isinstance(width, float) else -width.unsqueeze(-1))
         if self.implicit and isinstance(width, Tensor):
             W = torch.where(width.unsqueeze(-1) == 0, torch.eye(len(self.mass), dtype=W.dtype, device=W.device), W)
+        if torch.compiler.is_compiling():
+            inverse, singular = inverses(W)
+            inverse = _marked(inverse, W)
+            return lambda b: product(inverse, b), singular
         if W.shape[-1] <= LARGEST_INVERSE:
             inverse, info = torch.linalg.inv_ex(W)
-            inverse = inverse.contiguous()
+            inverse = _marked(inverse.contiguous(), W)
             return lambda b: torch.bmm(inverse, b.unsqueeze(2)).squeeze(2), info.ne(0).unsqueeze(1)
         LU, pivots, info = torch.linalg.lu_factor_ex(W)
+        LU = _marked(LU, W)
         return lambda b: torch.linalg.lu_solve(LU, pivots, b.unsqueeze(2)).squeeze(2), info.ne(0).unsqueeze(1)
 
     def right_side(self, total: Tensor | None, f: Tensor, width: Time) -> Tensor:
         """M total + width f."""
         if total is None:
             return f * width
-        return _axpy(total @ self.mass.T if self.implicit else total, f, width)
+        return _axpy(linear(total, self.mass) if self.implicit else total, f, width)
+
+
+def _marked(inverse: Tensor, W: Tensor) -> Tensor:
+    """The inverse or factors of W, NaN where W is not finite: 1 / Inf = 0 would hold the solution where it is."""
+    return torch.add(inverse, W, alpha=0.0)
 
 
 def _axpy(a: Tensor, b: Tensor, scale: Time) -> Tensor:

@@ -124,6 +124,51 @@ def test_a_row_without_a_solution_fails_alone(method, n, bad):
 
 
 @each
+@pytest.mark.parametrize("n", [1, 2, 12])
+@pytest.mark.parametrize("compiling", [False, True])
+def test_an_infinite_jacobian_is_no_step_that_stays(method, n, compiling, monkeypatch):
+    """`y' = 1 + y^(1/3)` leaves 0, although (1 / (gamma h) - Inf)^-1 is 0."""
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
+    y = torch.ones(3, n, dtype=F64)
+    y[1] = 0
+    h = torch.full((3, 1), 0.1, dtype=F64)
+    step = _step(
+        method, lambda t, y: 1 + y ** (1 / 3), y, h, h, jacobian=lambda t, y: torch.diag_embed(y ** (-2 / 3) / 3)
+    )
+    assert step.failed[1] or not step.y[1].isfinite().any()
+    assert not step.failed[[0, 2]].any()
+    assert (step.y[[0, 2]] > 1.2).all()
+
+
+@each
+@pytest.mark.parametrize("n", [1, 2, 8])
+@pytest.mark.parametrize("joint", [False, True])
+def test_what_the_compiler_traces_is_the_same_step(method, n, joint, monkeypatch):
+    """With Jacobians by forward mode and inverses by elementwise operations, for each form of f's structure."""
+    generator = torch.Generator().manual_seed(n)
+    y, rates = (torch.randn(3, n, dtype=F64, generator=generator) for _ in range(2))
+    h = torch.full(() if joint else (3, 1), 0.2, dtype=F64)
+
+    def f(t, y, rates):
+        return torch.cos(t + y.flip(1)) - rates.abs() * y**3
+
+    def jacobian(t, y, rates):
+        return torch.diag_embed(-3 * rates.abs() * y**2) - torch.diag_embed(torch.sin(t + y.flip(1))).flip(2)
+
+    mass = torch.eye(n, dtype=F64) + torch.ones(n, n, dtype=F64)
+    for structure in ({}, {"jacobian": jacobian}, {"mass": mass}):
+        problem = _problem(f, y, joint=joint, args=(rates,), **structure)
+        steps, counts = [], [0]
+        for compiling in (False, True):
+            monkeypatch.setattr(torch.compiler, "is_compiling", lambda compiling=compiling: compiling)
+            step = method.step(problem, 2 * h, y, h, ())
+            steps.append((step.y, step.error, step.failed, step.interpolant()(0.3, None)))
+            counts.append(problem.evaluations)
+        torch.testing.assert_close(*steps, rtol=1e-11, atol=1e-13)
+        assert counts[2] == 2 * counts[1]
+
+
+@each
 def test_gradients_of_a_step(method):
     y = torch.tensor([[0.5, -0.3], [1.0, 0.7]], dtype=F64, requires_grad=True)
     t = torch.tensor([[0.1], [0.4]], dtype=F64, requires_grad=True)
