@@ -69,7 +69,7 @@ class Together:
                 if (self.steps % self._every == 0 and self.members.none_left) or not self._may_step(h, t):
                     break
                 step = self.stepper.step(self.problem, t, self.y, h, carry)
-                if self._end_non_finite(step, t):
+                if self._end_lost(step, t, h):
                     self.y, carry = self.members.select(self.y), self.members.select_all(carry)
                     step = self.stepper.step(self.problem, t, self.y, h, carry)
                 last = i == count - 1
@@ -88,21 +88,21 @@ class Together:
     def _every(self) -> int:
         return SYNC if self.y.is_cuda else 1
 
-    def _end_non_finite(self, step: Step, t: Time) -> bool:
-        """End the elements whose step is not finite; whether gradients ask for the step without them.
+    def _end_lost(self, step: Step, t: Time, h: Time) -> bool:
+        """End the elements whose step is not finite or not solved; whether gradients ask for the step without them.
 
         On another device without looking at the flag, unless there are gradients.
         """
         with torch.no_grad():
             y = step.y if self.members.alive is None else step.y[self.members.alive]
             if self.y.is_cuda or step.failed is not None or not isfinite(float(torch.linalg.vector_norm(y, inf))):
-                bad, status = ~finite(step.y), torch.full_like(self.members.status, int(Status.NON_FINITE))
-                if step.failed is not None:  # the stage equations were not solved
-                    status = torch.where(bad[:, 0], status, int(Status.MAX_ITERATIONS))
-                    bad = bad | step.failed
-                lost = self.members.living(bad[:, 0])
-                self.members.end(lost, status, self._reached(t))
-                return step.y.requires_grad and bool(lost.any())
+                lost = bad = ~finite(step.y)
+                if step.failed is not None and bool(step.failed.any()):  # for want of an f, or of corrections
+                    lost, bad = bad | step.failed, bad | ~finite(self.problem.f(t + h, self.y))
+                status = torch.where(bad[:, 0], int(Status.NON_FINITE), int(Status.MAX_ITERATIONS))
+                ends = self.members.living(lost[:, 0])
+                self.members.end(ends, status, self._reached(t))
+                return step.y.requires_grad and bool(ends.any())
         return False
 
     # -- steps by the error

@@ -103,6 +103,7 @@ OWN = SHARED.repeat(3, 1)
         ({"f": lambda t, y: y.double()}, "f: expected the form of y, torch.float32 .*, found torch.float64"),
         ({"f": lambda t, y: 1.0}, "f: expected the form of y, .*, found 1.0"),
         ({"f": lambda t, y: y.roll(1, 0)}, r"f: expected .* that element alone.*PID\(joint=True\)"),
+        ({"f": lambda t, y: y.flip(0)}, r"f: expected .* that element alone.*PID\(joint=True\)"),
         ({"f": lambda t, y: y * torch.rand(())}, "f: expected .* on nothing random"),
         ({"rtol": -1.0}, "rtol, atol: expected non-negative"),
         ({"rtol": 0.0, "atol": 0.0}, "rtol, atol: expected .*not both zero"),

@@ -14,7 +14,7 @@ from opnet.solvers.ode.methods.esdirk import DiagonallyImplicit
 from opnet.solvers.ode.newton import Implicit
 from opnet.solvers.ode.problem import Problem, Rows
 from opnet.solvers.ode.stages import Time, later
-from opnet.solvers.ode.stepper import Step, finite, gradients_of, hermite, scaled
+from opnet.solvers.ode.stepper import Step, finite, gradients_of, scaled
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,14 @@ class Additive(DiagonallyImplicit):
     """An IMEX method on `Split(explicit, implicit)`.
 
     An implicit part that is linear, with a Jacobian that does not depend on t, costs one linear solve a stage.
+
+    There is no continuous extension: the slopes at the ends of a step, which one would need, magnify the error of the
+    state by the stiffness.
     """
+
+    @property
+    def dense_order(self) -> int:
+        return 0
 
     def parts(self, problem: Problem) -> tuple[Rows, Implicit]:
         """The two parts of the field, once a solve."""
@@ -62,13 +69,7 @@ class Additive(DiagonallyImplicit):
             error = scaled(h, stages.total(_pairs(tableau.error, tableau.error)))
         end = later(t, h, 1.0)
         ends = explicit(end, y1), implicit.f(end, y1)
-        return Step(
-            y1,
-            carry=ends,
-            error=error,
-            interpolant=lambda: hermite(y, carry[0] + carry[1], h, y1, ends[0] + ends[1]),
-            failed=equations.failed | ~finite(ends[0] + ends[1]),
-        )
+        return Step(y1, carry=ends, error=error, failed=equations.failed | ~finite(ends[0] + ends[1]))
 
 
 def _pairs(explicit: tuple[float, ...], implicit: tuple[float, ...]) -> tuple[float, ...]:
@@ -80,8 +81,7 @@ def _pairs(explicit: tuple[float, ...], implicit: tuple[float, ...]) -> tuple[fl
 class ARK3(Additive):
     """Kennedy and Carpenter's ARK3(2)4L[2]SA: order 3(2), 4 stages, the implicit part L-stable.
 
-    C. A. Kennedy and M. H. Carpenter, *Appl. Numer. Math.* 44 (2003) 139-181. The continuous extension is the cubic by
-    Hermite.
+    C. A. Kennedy and M. H. Carpenter, *Appl. Numer. Math.* 44 (2003) 139-181.
 
     Args:
         adaptive, linear, iterations: see `DiagonallyImplicit`.
@@ -95,8 +95,7 @@ class ARK3(Additive):
 class ARK4(Additive):
     """Kennedy and Carpenter's ARK4(3)6L[2]SA: order 4(3), 6 stages, the implicit part L-stable.
 
-    C. A. Kennedy and M. H. Carpenter, *Appl. Numer. Math.* 44 (2003) 139-181. The continuous extension is the cubic by
-    Hermite.
+    C. A. Kennedy and M. H. Carpenter, *Appl. Numer. Math.* 44 (2003) 139-181.
 
     Args:
         adaptive, linear, iterations: see `DiagonallyImplicit`.

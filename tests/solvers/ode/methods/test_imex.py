@@ -47,18 +47,14 @@ def test_the_parts_may_be_exchanged(kind, split):
 
 
 @kinds
-def test_order_of_the_continuous_extension_and_of_the_error_estimate(kind):
+def test_order_of_the_error_estimate(kind):
     y0, t0 = torch.tensor([[0.3, 0.8]], dtype=D), 0.2
-    dense, estimate = [], []
+    estimate = []
     for h in (0.04, 0.02):
         problem = problem_of(PENDULUM, y0)
         method = kind(adaptive=False)
         step = method.step(problem, t0, y0, h, method.start(problem, t0, y0, problem.f(t0, y0)))
-        at = step.interpolant()
-        middle = march(Kvaerno5(adaptive=False), Field(PENDULUM.whole()), y0, t0, t0 + 0.4 * h, 20)
-        dense.append(float((at(0.4, None) - middle).abs().max()))
         estimate.append(float(step.error.abs().max()))
-    assert math.log2(dense[0] / dense[1]) == pytest.approx(kind().dense_order + 1, abs=0.4)
     assert math.log2(estimate[0] / estimate[1]) == pytest.approx(kind().error_order, abs=0.4)
 
 
@@ -90,6 +86,14 @@ def heat(n):
 
 def reaction(t, y):
     return 5 * y * (1 - y) * (y + 0.2)
+
+
+@kinds
+def test_stiff_solutions_are_as_good_at_every_time_asked_for(kind):
+    split = Split(lambda t, y: 0 * y, lambda t, y: -1e6 * (y - torch.cos(t)))
+    ts = torch.linspace(0, 2, 21, dtype=D)
+    sol = solve_ode(split, torch.ones(1, dtype=D), ts, kind())
+    assert float((sol.ys[:, 0] - torch.cos(ts)).abs().max()) < 1e-4
 
 
 @kinds
@@ -144,7 +148,7 @@ def test_gradients(kind, joint):
         carry = method.start(problem, t, y, problem.f(t, y))
         for _ in range(2):
             step = method.step(problem, t, y, h, carry)
-            out += [step.error, step.interpolant()(0.3, None)]
+            out.append(step.error)
             t, y, carry = t + h, step.y, step.carry
         return (y, *out)
 
