@@ -90,7 +90,8 @@ class Problem:
         """t as f gets it: of y's dtype, without dimensions or (batch, 1, ..., 1)."""
         if not isinstance(t, Tensor):
             return y.new_full((1,) * len(self._time_shape), t)
-        return t.to(y.dtype).reshape(self._time_shape)
+        t = t.to(y.dtype)
+        return t if t.ndim == len(self._time_shape) else t.reshape(self._time_shape)
 
     def size(self, y: Tensor, other: Tensor) -> Tensor:
         """atol + rtol max(|y|, |other|): what an error is measured by."""
