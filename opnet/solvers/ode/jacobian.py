@@ -66,6 +66,7 @@ class Jacobians:
     ) -> None:
         self.problem, self.f, self.jacobian, self.sparsity = problem, f, jacobian, sparsity
         self._batched, self._checked = True, False
+        self._units: Tensor | None = None
         n = problem.y0.shape[1]
         if sparsity is not None and (sparsity.shape != (n, n) or sparsity.dtype != torch.bool):
             raise ValueError(f"Field.sparsity: expected a boolean tensor of shape ({n}, {n}), found {found(sparsity)}")
@@ -105,8 +106,7 @@ class Jacobians:
         if self.jacobian is not None:
             J = self._given(t, y)
         else:
-            directions = torch.eye(y.shape[1], dtype=y.dtype, device=y.device)[:, None].expand(-1, *y.shape).unbind(0)
-            J = torch.stack([torch.func.jvp(lambda x: self.f(t, x), (y,), (v,))[1] for v in directions], 2)
+            J = torch.stack([torch.func.jvp(lambda x: self.f(t, x), (y,), (v,))[1] for v in self._along(y)], 2)
         self.problem.evaluations = before + 1 + (self.jacobian is not None)
         return Linearisation(value, J, slope if time else None)
 
@@ -126,17 +126,24 @@ class Jacobians:
         if not value.requires_grad:  # f is constant
             return x.new_zeros(*x.shape, x.shape[1])
         if self.sparsity is None:
-            return self._products(value, x, torch.eye(x.shape[1], dtype=x.dtype, device=x.device), wanted)
+            return self._products(value, x, self._along(x), wanted)
         colours, pattern = self._colours, self.sparsity.to(x.device)
         groups = torch.nn.functional.one_hot(colours).T.to(x.dtype)
-        J = torch.where(pattern, self._products(value, x, groups, wanted)[:, colours], 0.0)
+        J = torch.where(
+            pattern, self._products(value, x, groups[:, None].expand(-1, *x.shape), wanted)[:, colours], 0.0
+        )
         if not self._checked:
             self._check(value, x, J.detach())
         return J
 
-    def _products(self, value: Tensor, x: Tensor, cotangents: Tensor, wanted: bool) -> Tensor:
-        """w^T df/dy for the rows w of the cotangents, the same for each element: (batch, products, n)."""
-        w = cotangents[:, None].expand(-1, *value.shape)
+    def _along(self, x: Tensor) -> Tensor:
+        """The unit vectors, each for all elements: (n, batch, n)."""
+        if self._units is None or self._units.shape[1] != len(x):
+            self._units = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)[:, None].expand(-1, *x.shape)
+        return self._units
+
+    def _products(self, value: Tensor, x: Tensor, w: Tensor, wanted: bool) -> Tensor:
+        """w_k^T df/dy for cotangents (products, batch, n): (batch, products, n)."""
         if self._batched and len(w) > ONE_BY_ONE:
             try:
                 return _gradient(value, x, w, wanted, batched=True).transpose(0, 1)
