@@ -61,8 +61,8 @@ def checked_dataset(file: Any, key: str) -> Any:
 
     Raises:
         DataError: for a link other than a hard one at any component, a virtual or externally stored data set, a filter
-            other than shuffle, deflate and fletcher32, a type other than integers and floats, a declared size that the
-            file does not hold.
+            other than shuffle, deflate and fletcher32, a type other than integers, floats and truth values, a declared
+            size that the file does not hold.
     """
     import h5py
 
@@ -90,8 +90,9 @@ def checked_dataset(file: Any, key: str) -> Any:
         raise refuse("data inside the file", "external storage")
     compressed = _check_filters(properties, refuse)
     kind = node.get_type()
-    if kind.get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT) or kind.get_size() > 8:
-        raise refuse("integers or floats of at most 64 bits", kind.dtype)
+    truth = kind.get_class() == h5py.h5t.ENUM and kind.dtype == np.bool_
+    if not (truth or kind.get_class() in (h5py.h5t.INTEGER, h5py.h5t.FLOAT)) or kind.get_size() > 8:
+        raise refuse("integers, floats or truth values of at most 64 bits", kind.dtype)
 
     declared, stored = prod(node.shape) * kind.get_size(), node.get_storage_size()
     size = os.path.getsize(file.filename)

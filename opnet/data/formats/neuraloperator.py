@@ -16,6 +16,7 @@ from opnet.core.registry import register
 from opnet.data.batch import ArrayDataset
 from opnet.data.dataset import DataSplits
 from opnet.data.formats.base import Format
+from opnet.data.formats.foreign_file import check_sums
 from opnet.data.formats.tensor_file import TensorFile, read_tensor_file
 from opnet.data.manifest import digest_of
 from opnet.spaces.grid import Grid
@@ -84,6 +85,7 @@ class NeuralOperatorFiles(Format):
             train = _part(train, slice(cut))
             notes += (f"There is no test file at {n}: the last {self.n_test} training samples serve as the test set.",)
         files = {file.path.name: file.sha256 for file in (train_file, *test_files.values())}
+        check_sums(path, files)
         return DataSplits(
             train=train,
             tests=tests,

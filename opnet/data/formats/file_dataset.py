@@ -1,0 +1,216 @@
+"""`FileDataset`: samples read from other people's files in batches, when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from opnet.core.errors import DataError
+from opnet.data.batch import ArrayDataset, Batch, Dataset
+from opnet.data.formats.array_file import ArrayFile, Reader
+from opnet.data.formats.layout import Layout
+from opnet.spaces.grid import Grid
+
+_LARGEST_BLOCK = 1 << 24  # values read at once, so that the buffer stays small however many samples are asked for
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Channels that lie in one array, or in one array a sample.
+
+    Args:
+        source: the file.
+        keys: the array's key, or one for each sample.
+        layout: of the array, or of each of them (without samples then).
+        frames: the frames that become channels, one after the other; an array without time has frame 0 alone.
+    """
+
+    source: ArrayFile
+    keys: tuple[str, ...]
+    layout: Layout
+    frames: tuple[int, ...] = (0,)
+
+    @property
+    def count(self) -> int:
+        return len(self.frames) * self.layout.components
+
+    def values_per_sample(self) -> int:
+        return prod(self.layout.shape) // (self.layout.length("n") * self.layout.length("t"))
+
+    def read(self, reader: Reader, start: int, stop: int, grid: tuple[int, ...], out: np.ndarray, buffer: Any) -> None:
+        """Read samples `start` to `stop` into `out`, (sample, channel, *grid), by way of `buffer`."""
+        count = self.layout.components
+        for i, frame in enumerate(self.frames):
+            part = out[:, i * count : (i + 1) * count]
+            if len(self.keys) == 1:
+                part[...] = self._block(reader, self.keys[0], start, stop, frame, grid, buffer)
+            else:
+                for sample in range(start, stop):
+                    block = self._block(reader, self.keys[sample], 0, 1, frame, grid, buffer)
+                    part[sample - start] = block[0]
+
+    def _block(
+        self, reader: Reader, key: str, start: int, stop: int, frame: int, grid: tuple[int, ...], buffer: Any
+    ) -> np.ndarray:
+        selection = self.layout.select(start, stop, frame)
+        shape = tuple(part.stop - part.start for part in selection)
+        block = buffer[: prod(shape)].reshape(shape)
+        reader(key, selection, block)
+        return self.layout.arrange(block, grid)
+
+    def key_of(self, sample: int) -> str:
+        return self.keys[0 if len(self.keys) == 1 else sample]
+
+
+class FileDataset(Dataset):
+    """Inputs and targets gathered from arrays of files; float32.
+
+    Samples that follow each other are read together and contiguously into one buffer that is used again; every value
+    is checked to be finite as it is read. No file stays open between batches.
+
+    Args:
+        inputs, targets: where their channels lie, in order.
+        domain: the grid of all samples.
+        length: the number of samples.
+        parameters: numbers of each sample.
+
+    Raises:
+        DataError: while reading, for a file that changed, an array that is unsafe to read, values not finite.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Channels],
+        targets: Sequence[Channels],
+        domain: Grid,
+        length: int,
+        parameters: dict[str, Tensor] | None = None,
+    ) -> None:
+        self.inputs, self.targets, self.domain = tuple(inputs), tuple(targets), domain
+        self.length, self.parameters = length, parameters
+        self._values_per_sample = max(channels.values_per_sample() for channels in (*inputs, *targets))
+        self._buffer: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_buffer": None}
+
+    def batch(self, indices: Sequence[int] | Tensor | np.ndarray) -> Batch:
+        index = positions(indices, len(self))
+        inputs, targets = self._empty(self.inputs, len(index)), self._empty(self.targets, len(index))
+        with ExitStack() as stack:
+            readers: dict[int, Reader] = {}
+            for channels in (*self.inputs, *self.targets):
+                if id(channels.source) not in readers:
+                    readers[id(channels.source)] = stack.enter_context(channels.source.opened())
+            for fields, out in ((self.inputs, inputs), (self.targets, targets)):
+                self._fill(fields, readers, index, out.numpy())
+        parameters = None if self.parameters is None else {k: v[index] for k, v in self.parameters.items()}
+        return Batch(inputs, targets, self.domain, index=torch.from_numpy(index), parameters=parameters)
+
+    def _empty(self, fields: Sequence[Channels], count: int) -> Tensor:
+        return torch.empty(count, sum(channels.count for channels in fields), *self.grid.shape)
+
+    def _fill(self, fields: Sequence[Channels], readers: dict[int, Reader], index: np.ndarray, out: np.ndarray) -> None:
+        wanted, place = np.unique(index, return_inverse=True)
+        for first, last in _runs(wanted, max(1, _LARGEST_BLOCK // self._values_per_sample)):
+            start, stop = int(wanted[first]), int(wanted[last - 1]) + 1
+            positions = np.flatnonzero((place >= first) & (place < last))
+            rows = place[positions] - first
+            # Batches in ascending order without gaps, as most are read whole, need no second copy.
+            direct = np.array_equal(rows, np.arange(stop - start)) and positions[-1] - positions[0] == len(rows) - 1
+            channel = 0
+            for channels in fields:
+                part = slice(channel, channel + channels.count)
+                channel = part.stop
+                if direct:
+                    target = out[positions[0] : positions[-1] + 1, part]
+                else:
+                    target = np.empty((stop - start, channels.count, *self.grid.shape), np.float32)
+                reader = readers[id(channels.source)]
+                channels.read(reader, start, stop, self.grid.shape, target, self._scratch(stop - start))
+                self._check_finite(channels, target, start)
+                if not direct:
+                    out[positions, part] = target[rows]
+
+    def _scratch(self, samples: int) -> np.ndarray:
+        size = samples * self._values_per_sample
+        if self._buffer is None or len(self._buffer) < size:
+            self._buffer = np.empty(size, np.float32)
+        return self._buffer
+
+    @staticmethod
+    def _check_finite(channels: Channels, values: np.ndarray, start: int) -> None:
+        if not np.isfinite(values).all():
+            finite = np.isfinite(values).reshape(len(values), -1).all(1)
+            sample = start + int(np.flatnonzero(~finite)[0])
+            raise DataError(
+                f"{channels.source.file.path}: {channels.key_of(sample)}: expected finite values (in float32), "
+                f"found NaN or Inf in sample {sample}"
+            )
+
+    def in_memory(self) -> ArrayDataset:
+        """The same samples read once and for all."""
+        batch = self.all()
+        return ArrayDataset(batch.inputs, batch.targets, self.domain, parameters=batch.parameters)
+
+
+def positions(indices: Sequence[int] | Tensor | np.ndarray, length: int) -> np.ndarray:
+    """Indices of samples counted from the start; `IndexError` for one that is not there."""
+    index = np.asarray(indices, dtype=np.int64).reshape(-1)
+    if len(index) and not (-length <= index.min() and index.max() < length):
+        raise IndexError(f"indices: expected positions below {length}, found {index.min()} to {index.max()}")
+    return np.where(index < 0, index + length, index)
+
+
+def _runs(ascending: np.ndarray, longest: int) -> Iterator[tuple[int, int]]:
+    """Positions [first, last) of the stretches without gaps, none longer than `longest`."""
+    breaks = np.flatnonzero(np.diff(ascending) != 1) + 1
+    for first, last in zip([0, *breaks], [*breaks, len(ascending)], strict=True):
+        for start in range(int(first), int(last), longest):
+            yield start, min(start + longest, int(last))
+
+
+class Concatenated(Dataset):
+    """Data sets on one domain, one after the other.
+
+    Args:
+        parts: at least one; all on equal domains.
+    """
+
+    def __init__(self, parts: Sequence[Dataset]) -> None:
+        self.parts, self.domain = tuple(parts), parts[0].domain
+        assert all(part.domain == self.domain for part in parts)
+        self._starts = np.cumsum([0, *map(len, parts)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def batch(self, indices: Sequence[int] | Tensor | np.ndarray) -> Batch:
+        index = positions(indices, len(self))
+        owner = np.searchsorted(self._starts, index, side="right") - 1
+        order, batches = np.argsort(owner, kind="stable"), []
+        for i in np.unique(owner) if len(index) else [0]:
+            batches.append(self.parts[i].batch(index[owner == i] - self._starts[i]))
+        back = torch.from_numpy(np.argsort(order, kind="stable"))
+        first = batches[0]
+        parameters = first.parameters and {
+            name: torch.cat([batch.parameters[name] for batch in batches if batch.parameters])[back]
+            for name in first.parameters
+        }
+        return Batch(
+            torch.cat([batch.inputs for batch in batches])[back],
+            torch.cat([batch.targets for batch in batches])[back],
+            self.domain,
+            index=torch.from_numpy(index),
+            parameters=parameters,
+        )
