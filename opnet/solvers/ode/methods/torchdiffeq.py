@@ -113,7 +113,7 @@ class _Counted:
             raise _Stopped
         value = self.problem.f(t, y)
         if bool(torch.isfinite(value.detach()).all()):
-            self.last = float(t)
+            self.last = float(t.detach())
         else:
             self.all_finite = False
         return value
