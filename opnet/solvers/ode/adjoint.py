@@ -15,7 +15,24 @@ from opnet.solvers.ode.problem import Problem
 
 
 class Adjoint(ABC):
-    """How a solution is differentiated; a frozen dataclass."""
+    """How a solution is differentiated; a frozen dataclass.
+
+    Which one: `Direct` unless its graph does not fit into memory; then `Checkpointed`, whose gradients are the same;
+    `Backsolve` or `Interpolated` where the gradients of the exact solution are wanted, to a tolerance of their own. For
+    128 samples of a neural ODE (64-128-64, float64) in 512 steps of RK4, and then in 62 of Dopri5 at 1e-8:
+
+        adjoint            memory   evaluations    difference    evaluations    difference
+        Direct             868 MB          2049             0            375             0
+        Checkpointed        23 MB   2051 + 5601         2e-15      377 + 805         2e-15
+         (memory=64)        26 MB   2051 + 3969         2e-15      377 + 373         2e-15
+         (memory=1024)      82 MB   2051 + 2049         2e-15      377 + 373         2e-15
+        Backsolve            4 MB   2051 + 2049         1e-10      377 + 441         2e-9
+        Interpolated       235 MB   2563 + 2049         1e-10      377 + 447         3e-9
+
+    (evaluations forward + backward; difference from `Direct` relative to the largest entry). All but `Direct` give
+    first derivatives of `ODESolution.ys` alone, find what f closes over by watching the forward solve, and evaluate f
+    again in the backward pass, so that nothing in it may be random.
+    """
 
     estimates: bool = False
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from opnet.solvers.ode.stages import Time
 
 
 class Clock:
-    """Adaptive steps end at fixed fractions of the whole interval: the mesh stretches with its ends.
+    """Steps end at fixed fractions of an interval: the mesh stretches with its ends.
 
     With `t = t_0 + s (t_1 - t_0)` and s held fixed, the discrete solution is a differentiable function of both ends.
     Without gradients, times stay as they are.
@@ -18,7 +19,8 @@ class Clock:
         self.start: Tensor | None = None
         if start.requires_grad or end.requires_grad:
             span = end - start
-            self.start, self.stretch = start, span / span.detach()
+            length = span.detach()
+            self.start, self.stretch = start, span / torch.where(length == 0, 1.0, length)
 
     def time(self, t: Time) -> Time:
         return t if self.start is None else self.start + (t - self.start.detach()) * self.stretch

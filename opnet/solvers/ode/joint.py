@@ -111,7 +111,7 @@ class Together:
         """Steps that keep the error of the whole batch within the tolerance."""
         ts = self.ts[0].detach().tolist()
         t, end = ts[0], ts[-1]
-        clock = Clock(self.ts[0, 0], self.ts[0, -1])
+        clock = self._clock(1)
         q = self.stepper.error_order
         carry = self.start(clock.time(t))
         h = 0.0 if self.members.none_left or len(ts) == 1 else self._first(control, q, t, end, first)
@@ -133,6 +133,7 @@ class Together:
                     emissions.append(self._emission(clock, following, t, t1, tried))
                     following += 1
                 self._move(clock.time(t), clock.time(t1), clock.step(tried), carry, step, emissions)
+                clock = self._clock(following) if emissions else clock
                 t, carry, limit, before = (
                     t1,
                     self.members.select_all(step.carry),
@@ -154,6 +155,12 @@ class Together:
                 limit, before = control.grow, (1.0, 1.0)
         return self._ending(t)
 
+    def _clock(self, following: int) -> Clock:
+        """Steps stretch with the whole interval; where they end at all times asked for, with that up to the next."""
+        last = self.ts.shape[1] - 1
+        first, last = (0, last) if self.stepper.dense_order else (min(following, last) - 1, min(following, last))
+        return Clock(self.ts[0, first], self.ts[0, last])
+
     def _first(self, control: PID, q: float, t: float, end: float, first: float | None) -> float:
         if first is not None:
             return min(first, abs(end - t)) * (1 if end > t else -1)
@@ -163,7 +170,7 @@ class Together:
     def _emission(self, clock: Clock, index: int, t: float, t1: float, h: float) -> Emission:
         """The output ts[index] in a step from t to t1; by the continuous extension where times carry gradients."""
         time = self.ts[0, index]
-        if clock.start is not None and index < self.ts.shape[1] - 1:
+        if clock.start is not None and self.stepper.dense_order and index < self.ts.shape[1] - 1:
             return Emission(None, index, (time - clock.time(t)) / clock.step(h), False)
         theta = (float(time.detach()) - t) / h
         return Emission(None, index, theta, float(time.detach()) == t1)

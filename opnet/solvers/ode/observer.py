@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from opnet.solvers.ode.adjoints.tape import Tape
+from opnet.solvers.ode.clock import Clock
 from opnet.solvers.ode.estimates import EstimateLog
 from opnet.solvers.ode.events import Stop, Watch
 from opnet.solvers.ode.problem import Problem
@@ -37,6 +38,11 @@ class Outputs:
             return ts[0, index][:, None]
         return ts.gather(1, index[:, None]) if rows is None else ts[rows, index][:, None]
 
+    def clock(self) -> Clock:
+        """That of steps which end at all times asked for: they stretch with the interval up to the next."""
+        following = self.next.clamp(max=self.ts.shape[1] - 1)
+        return Clock(*(self._time(self.ts, None, index) for index in (following - 1, following)))
+
     def take(self, rows: Tensor) -> None:
         """Go on with some of the rows."""
         self.next, self.due = self.next[rows], self.due[rows]
@@ -63,7 +69,7 @@ class Outputs:
             later = self._time(self._signed, rows, following)
             self.next[rows], self.due[rows] = following, later
             ends = due == end
-            if self.ts.requires_grad:
+            if self.ts.requires_grad and record.interpolant is not None:
                 ends = ends & (index == last)[:, None]
             if bool(ends.all()):
                 emissions.append(Emission(rows, index, 1.0, True))

@@ -226,6 +226,7 @@ class PerSample:
         for _ in range(steps):
             if not rules.stepper.dense_order:
                 target = torch.minimum(self.observer.outputs.due, rules.end)
+                rules.clock = self.observer.outputs.clock()
             old = state
             state, step, h, accept = advance(rules, old, target)
             queue.append((old, step, h, accept, state.t))

@@ -34,13 +34,9 @@ class Forward(NamedTuple):
     observer: Observer
     ending: Ending
 
-    def wants_gradients(self, ts: Tensor) -> bool:
-        """Whether there is anything that gradients could go to."""
-        return any(x.requires_grad for x in (self.y0, ts, *self.problem.field.args)) or bool(self.captured)
 
-
-def run_forward(name: str, integration: Integration, y0: State, ts: Tensor) -> Forward:
-    """Solve, for the adjoint called `name`.
+def run_forward(name: str, integration: Integration, y0: State, ts: Tensor, *, dense: bool = False) -> Forward:
+    """Solve, for the adjoint called `name`, which may want the dense solution.
 
     Raises:
         ValueError: for events and dense output, which have gradients with `Direct` alone, and an f that is random.
@@ -52,12 +48,25 @@ def run_forward(name: str, integration: Integration, y0: State, ts: Tensor) -> F
     rows, field = layout.rows(y0), integration.field
     start = layout.state(rows.detach())
     args = tuple(arg.detach() for arg in field.args)
-    plain = integration.again(field=replace(field, args=args))  # type: ignore[type-var]
+    plain = integration.again(field=replace(field, args=args), dense=dense)  # type: ignore[type-var]
     with torch.no_grad(), Captured() as captured:
         _refuse_random(plain.problem(start), ts.detach())
         problem, observer, ending = plain.run(start, ts.detach())
         ys = observer.outputs.stack()
     return Forward(ys, rows, captured.tensors, problem, observer, ending)
+
+
+def refuse_graph(name: str) -> None:
+    """Refuse a backward pass that is to be differentiated.
+
+    Raises:
+        RuntimeError: within one with `create_graph=True`.
+    """
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            f"solve_ode: expected first derivatives with adjoint={name}(...), found create_graph=True; Direct() has "
+            "higher ones"
+        )
 
 
 def _refuse_random(problem: Problem, ts: Tensor) -> None:

@@ -43,11 +43,8 @@ class Replay:
         self.together = integration.control.joint or not integration.stepper.adaptive
         self.inputs = [x for x in (ts, *integration.field.args) if x.requires_grad] + list(others)
         self.totals: list[Tensor | None] = [None] * len(self.inputs)
-        passed = 0
-        self.intervals = []  # of ts, that each step lies in, as equal steps do
-        for record in tape.records:
-            self.intervals.append(passed)
-            passed += len(record.emissions)
+        self.whole = bool(self.stepper.adaptive and self.stepper.dense_order)  # steps stretch with the whole interval
+        self.intervals = _intervals(tape, y0, ts.shape[1] - 2) if ts.requires_grad and not self.whole else []
 
     def run(self, gradients: Tensor) -> tuple[Tensor, list[Tensor | None]]:
         """The gradients of y0 and of the inputs, given those of the outputs (time, batch, n)."""
@@ -150,29 +147,36 @@ class Replay:
         """t and h, with gradients where ts has them."""
         if not self.ts.requires_grad:
             return record.t, record.h
-        first, last = (0, -1) if self.stepper.adaptive else (self.intervals[number], self.intervals[number] + 1)
         ts = self.ts if record.rows is None or len(self.ts) == 1 else self.ts[record.rows]
-        ends = [ts[:, i, None] if isinstance(record.t, Tensor) and record.t.ndim else ts[0, i] for i in (first, last)]
+        own = isinstance(record.t, Tensor) and record.t.ndim > 0
+        if self.whole:
+            ends = [ts[:, i, None] if own else ts[0, i] for i in (0, -1)]
+        else:
+            interval = self.intervals[number]
+            rows = ts.expand(len(interval), -1)
+            ends = [rows.gather(1, (interval + i)[:, None]) if own else ts[0, interval[0] + i] for i in (0, 1)]
         clock = Clock(*ends)
         return clock.time(record.t), clock.step(record.h)
 
     def _placed(self, record: Record, emission: Emission) -> Emission:
         """Where an output lies in a step: inside the interval it moves with its time, as no end of a step does."""
-        if not (self.ts.requires_grad and self.stepper.adaptive):
+        if not (self.ts.requires_grad and self.whole):
             return emission
+        last = self.ts.shape[1] - 1
         if isinstance(emission.index, int):
-            if emission.index == self.ts.shape[1] - 1:
+            if emission.index == last:
                 return emission
-            return replace(emission, theta=(self.ts[0, emission.index] - record.t) / record.h, at_end=False, ends=None)
-        if emission.at_end and bool((emission.index == self.ts.shape[1] - 1).all()):
+            return replace(emission, theta=(self.ts[0, emission.index] - record.t) / record.h, at_end=False)
+        final = (emission.index == last)[:, None]
+        if emission.at_end and bool(final.all()):
             return emission
         assert emission.rows is not None
         assert isinstance(record.t, Tensor)
         assert isinstance(record.h, Tensor)
-        elements = _elements(record, emission)
-        time = self.ts.expand(len(self.y0), -1)[elements, emission.index][:, None]
+        time = self.ts.expand(len(self.y0), -1)[_elements(record, emission), emission.index][:, None]
         theta = (time - record.t[emission.rows]) / record.h[emission.rows]
-        return replace(emission, theta=theta.to(record.y.dtype), at_end=False, ends=None)
+        ends = final if emission.ends is None else final & emission.ends
+        return replace(emission, theta=theta.to(record.y.dtype), at_end=False, ends=ends)
 
     def _gradient(self, record: Record, emission: Emission) -> Tensor:
         """The gradient of the values of an emission; an element that had failed by then has no value."""
@@ -180,6 +184,20 @@ class Replay:
             g = self.gradients[emission.index]
             return g if record.accept is None else torch.where(record.accept, g, 0.0)
         return self.gradients[emission.index, _elements(record, emission)]
+
+
+def _intervals(tape: Tape, y0: Tensor, last: int) -> list[Tensor]:
+    """Between which times asked for each step lies, by its elements (rows,), if it does not pass any."""
+    passed, intervals = torch.zeros(len(y0), dtype=torch.long, device=y0.device), []
+    for record in tape.records:
+        rows = slice(None) if record.rows is None else record.rows
+        intervals.append(passed[rows].clamp(max=last))
+        for emission in record.emissions:
+            if isinstance(emission.index, int):
+                passed += 1
+            else:
+                passed[_elements(record, emission)] += 1
+    return intervals
 
 
 def _elements(record: Record, emission: Emission) -> Tensor:
