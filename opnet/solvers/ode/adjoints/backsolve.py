@@ -13,9 +13,9 @@ class Backsolve(Continuous):
 
     (Chen, Rubanova, Bettencourt and Duvenaud, NeurIPS 2018, appendices B and C.) Memory does not grow with the number
     of steps. The gradients are those of the exact solution, to the tolerance of the backward solve, and not those of
-    the steps taken. Not for problems that are unstable backward in time, as dissipative and stiff ones are: y backward then
-    leaves the path that it came on, unless the times asked for, at which it is set right, are close together. One step
-    serves the batch in the backward solve, with or without parameters that the elements share.
+    the steps taken. Not for problems that are unstable backward in time, as dissipative and stiff ones are: y backward
+    then leaves the path that it came on, unless the times asked for, at which it is set right, are close together. One
+    step serves the batch in the backward solve, with or without parameters that the elements share.
 
     Args:
         rtol, atol, seminorm, method: see `Continuous`.
