@@ -51,6 +51,11 @@ class Layout:
         part = {"n": slice(start, stop), "t": slice(frame, frame + 1)}
         return tuple(part.get(letter, slice(0, n)) for letter, n in zip(self.axes, self.shape, strict=True))
 
+    def is_natural(self, grid: tuple[int, ...]) -> bool:
+        """Whether what `select` selects lies as `arrange` arranges it."""
+        axes, shape = self.axes.replace("t", ""), tuple(self.length(letter) for letter in "xyz"[: len(grid)])
+        return axes.removeprefix("n") == "xyz"[: len(grid)] and shape == grid
+
     def arrange(self, block: Any, grid: tuple[int, ...]) -> np.ndarray:
         """What `select` selected, as (sample, component, *grid); a view where it can be one."""
         space = "xyz"[: len(grid)]

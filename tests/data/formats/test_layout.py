@@ -22,3 +22,15 @@ def test_tensors_have_rows_first():
 def test_a_layout_is_consistent(axes, shape):
     with pytest.raises(AssertionError):
         Layout(axes, shape)
+
+
+def test_what_needs_no_arranging_is_known():
+    natural = [("ntxy", (2, 5, 3, 4)), ("nxyt", (2, 3, 4, 5)), ("xy", (3, 4))]
+    other = [("nyx", (2, 4, 3)), ("nxyc", (2, 3, 4, 1)), ("nx", (2, 3)), ("nxy", (2, 3, 1)), ("xyn", (3, 4, 2))]
+    for axes, shape in natural:
+        values = np.random.default_rng(0).random(shape)
+        layout = Layout(axes, shape)
+        block = values[layout.select(0, layout.length("n"), 0)]
+        assert layout.is_natural((3, 4))
+        np.testing.assert_array_equal(layout.arrange(block, (3, 4)).ravel(), block.ravel())
+    assert not any(Layout(axes, shape).is_natural((3, 4)) for axes, shape in other)
