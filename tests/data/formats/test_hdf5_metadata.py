@@ -42,7 +42,7 @@ def test_attributes_are_plain_values(file):
     for name in ("ref", "void"):
         with pytest.raises(DataError, match=f"x.h5: {name}: expected numbers or text"):
             attribute(root, "x.h5", name)
-    with pytest.raises(DataError, match="x.h5: expected the attribute 'missing'"):
+    with pytest.raises(DataError, match=r"x\.h5: expected the attribute 'missing'"):
         attribute(root, "x.h5", "missing")
 
 
