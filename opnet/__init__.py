@@ -35,6 +35,7 @@ from opnet.linops.sparse import CSR
 from opnet.linops.spectral import Spectral
 from opnet.linops.stencil import Stencil
 from opnet.models.base import Model, build_model
+from opnet.models.blocks.mlp import MLP
 from opnet.models.fno import FNO
 from opnet.models.graph_nde import GraphNDE
 from opnet.models.graphon_nde import GraphonNDE
@@ -63,6 +64,9 @@ from opnet.solvers.nonlinear.picard import Picard
 from opnet.solvers.nonlinear.solution import NonlinearSolution
 from opnet.solvers.nonlinear.solve import fixed_point, solve_nonlinear
 from opnet.solvers.ode.adjoint import Direct
+from opnet.solvers.ode.adjoints.backsolve import Backsolve
+from opnet.solvers.ode.adjoints.checkpointed import Checkpointed
+from opnet.solvers.ode.adjoints.interpolated import Interpolated
 from opnet.solvers.ode.brownian import BrownianPath
 from opnet.solvers.ode.control import PID
 from opnet.solvers.ode.events import Event
