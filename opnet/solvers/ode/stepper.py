@@ -26,7 +26,7 @@ class Step:
         carry: what the next step may use if this one is accepted: tensors with one row an element.
         error: estimate of the local error, (batch, n); None for a method without one.
         interpolant: makes the continuous extension of the step (it may evaluate f). The steps of a method without one
-            (`dense_order` 0) end at every time asked for; it is None, or the `tangent` there.
+            (`dense_order` 0) end at every time asked for.
         failed: (batch, 1), elements whose stage equations were not solved: the step is rejected there.
         stiffness: makes an estimate of the modulus of the dominant eigenvalue of df/dy, (batch, 1); or None.
     """
@@ -90,15 +90,6 @@ def hermite(y: Tensor, k: Tensor, h: Time, y1: Tensor, k1: Tensor) -> Interpolan
         rest = theta - 1
         slopes = scaled(s, rest * c + theta * d)
         return a + theta * (b - a) + theta * rest * ((1 - 2 * theta) * (b - a) + slopes)
-
-    return at
-
-
-def tangent(h: Time, y1: Tensor, k1: Tensor) -> Interpolant:
-    """The tangent at the end of a step, for the gradients of a time that the step ends at."""
-
-    def at(theta: Time, rows: Tensor | None) -> Tensor:
-        return taken(y1, rows) + scaled((theta - 1) * taken(h, rows), taken(k1, rows))
 
     return at
 

@@ -14,7 +14,7 @@ from opnet.solvers.ode.methods.esdirk import DiagonallyImplicit
 from opnet.solvers.ode.newton import Implicit
 from opnet.solvers.ode.problem import Problem, Rows
 from opnet.solvers.ode.stages import Time, later
-from opnet.solvers.ode.stepper import Step, finite, gradients_of, scaled, tangent
+from opnet.solvers.ode.stepper import Step, finite, gradients_of, scaled
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,7 @@ class Additive(DiagonallyImplicit):
             error = scaled(h, stages.total(_pairs(tableau.error, tableau.error)))
         end = later(t, h, 1.0)
         ends = explicit(end, y1), implicit.f(end, y1)
-        slope = ends[0] + ends[1]
-        return Step(
-            y1,
-            carry=ends,
-            error=error,
-            interpolant=lambda: tangent(h, y1, slope),
-            failed=equations.failed | ~finite(slope),
-        )
+        return Step(y1, carry=ends, error=error, failed=equations.failed | ~finite(ends[0] + ends[1]))
 
 
 def _pairs(explicit: tuple[float, ...], implicit: tuple[float, ...]) -> tuple[float, ...]:
