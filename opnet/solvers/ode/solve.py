@@ -63,8 +63,8 @@ def solve_ode(
         adjoint: how to differentiate; `Direct()` by default, which costs nothing where no gradient is wanted.
         events: what to look out for; see `Event`.
         dense: keep the continuous solution, `ODESolution.dense`.
-        compiled: run the whole loop compiled, without gradients (explicit Runge-Kutta methods; `Rodas4` and `Rodas5P` for
-            at most 8 entries an element; f must be traceable by `torch.compile`): seconds to half a minute for the
+        compiled: run the whole loop compiled, without gradients (explicit Runge-Kutta methods; `Rodas4` and `Rodas5P`
+            for at most 8 entries an element; f must be traceable by `torch.compile`): seconds to half a minute for the
             first call of each f, shape and method, several times faster from then on.
         max_steps: steps tried at most, by each element.
         throw: raise on failure; else look at `ODESolution.status`: elements that failed are NaN from there on, and the
