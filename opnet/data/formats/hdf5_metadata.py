@@ -2,17 +2,53 @@
 
 from __future__ import annotations
 
+import mmap
+import os
+import struct
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from opnet.core.errors import DataError
+from opnet.data.durable import open_regular
 from opnet.data.safe_hdf5 import checked_dataset
 
+_HEAP = b"GCOL\1\0\0\0"
 _LARGEST_ATTRIBUTE = 1 << 16
 _LARGEST_ARRAY = 1 << 24
 _MOST_MEMBERS = 1 << 20
+
+
+def check_text(path: Path) -> None:
+    """Raise a `DataError` unless the global heaps of a file, where its text lies, are sound.
+
+    HDF5 goes round for ever in a heap with an entry of length 0, as one flipped bit can make it.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if not size:
+            raise DataError(f"{path}: expected an HDF5 file, found an empty one")
+        with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as content:
+            at = content.find(_HEAP)
+            while at >= 0:
+                _check_heap(content, at, size, path)
+                at = content.find(_HEAP, at + len(_HEAP))
+
+
+def _check_heap(content: Any, at: int, size: int, path: Path) -> None:
+    stop = at + struct.unpack_from("<Q", content, at + 8)[0] if at + 16 <= size else size + 1
+    entry = at + 16
+    while stop <= size and entry + 16 <= stop:
+        index, length = struct.unpack_from("<H6xQ", content, entry)
+        # Entry 0 is the space left over, and counts its own head.
+        step = 16 + -(-length // 8) * 8 if index else length
+        if step < 16 or entry + step > stop:
+            break
+        entry += step
+    if stop > size or entry + 16 <= stop:
+        raise DataError(f"{path}: expected a sound heap of text at {at}, found an entry at {entry} that ends nowhere")
 
 
 def checked_group(file: Any, key: str) -> Any:

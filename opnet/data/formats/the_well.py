@@ -22,7 +22,7 @@ from opnet.data.formats.base import Format, foreign_splits
 from opnet.data.formats.cut import Cut
 from opnet.data.formats.file_dataset import Channels, Concatenated, FileDataset
 from opnet.data.formats.foreign_file import ForeignFile, candidates, vouch
-from opnet.data.formats.hdf5_metadata import array, attribute, checked_group, members, shape_of
+from opnet.data.formats.hdf5_metadata import array, attribute, check_text, checked_group, members, shape_of
 from opnet.data.formats.layout import Layout
 from opnet.data.formats.the_well_stats import Stats, parse_stats
 from opnet.data.safe_hdf5 import checked_dataset, open_hdf5
@@ -149,6 +149,7 @@ class _WellFile:
     def __init__(self, file: ForeignFile, options: TheWellFiles) -> None:
         self.path = file.path
         self.notes: tuple[str, ...] = ()
+        check_text(file.path)
         with open_hdf5(file.path) as opened:
             root = checked_group(opened, "/")
             self.name = str(attribute(root, str(file.path), "dataset_name"))

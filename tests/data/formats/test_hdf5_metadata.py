@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from opnet.core.errors import DataError
-from opnet.data.formats.hdf5_metadata import array, attribute, checked_group, members, shape_of
+from opnet.data.formats.hdf5_metadata import array, attribute, check_text, checked_group, members, shape_of
 from opnet.data.safe_hdf5 import open_hdf5
 
 
@@ -64,3 +64,19 @@ def test_arrays_are_numbers_and_truth_values(file):
         shape_of(file, "scalar")
     with pytest.raises(DataError, match="colour: expected integers, floats or truth values"):
         array(file, "colour")
+
+
+@pytest.mark.parametrize("length", [0, 8, 2**40, 2**64 - 8])
+def test_heaps_of_text_in_which_hdf5_would_go_round_are_refused(tmp_path, length):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["text"] = "abc"
+    check_text(path)
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL")
+    free = heap + 16 + 16 + 8  # behind the head and the one entry
+    assert content[free : free + 2] == b"\0\0"
+    content[free + 8 : free + 16] = length.to_bytes(8, "little")
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"x\.h5: expected a sound heap of text at"):
+        check_text(path)
