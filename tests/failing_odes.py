@@ -200,6 +200,7 @@ def _fault(
         return f"{status.name}"
     reached = float(solution.reached[index]) * (-1 if backward else 1)
     least, latest = window(problem, method)
+    latest += torch.finfo(ys.dtype).eps * abs(latest)  # f sees times rounded to the precision of y
     if not least <= reached <= latest:
         return f"{status.name} at t = {reached:g}, which is not between {least:g} and {latest:g}"
     if count > 1:  # where the index says something
