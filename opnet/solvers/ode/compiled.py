@@ -335,6 +335,11 @@ def _call(function: Callable[..., Any], *args: Any) -> Any:
         lines = [line.strip() for line in str(error).splitlines()]
         telling = [line for line in lines if line.startswith(("Explanation:", "Developer debug context:"))]
         reason = " ".join(telling or [line for line in lines if line][:1])
+        if "aliasing" in reason:
+            raise ValueError(
+                "compiled: expected tensors that do not share memory in what f closes over, found ones that do; A.T counts "
+                "as another tensor than A (write A.t()), and so does each slice of it (clone it outside of f)"
+            ) from error
         raise ValueError(
             "compiled: expected a vector field that torch.compile can trace whole, and a C++ compiler, found: "
             f"{type(error).__name__}: {reason}"
