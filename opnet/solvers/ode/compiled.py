@@ -337,8 +337,8 @@ def _call(function: Callable[..., Any], *args: Any) -> Any:
         reason = " ".join(telling or [line for line in lines if line][:1])
         if "aliasing" in reason:
             raise ValueError(
-                "compiled: expected tensors that do not share memory in what f closes over, found ones that do; A.T counts "
-                "as another tensor than A (write A.t()), and so does each slice of it (clone it outside of f)"
+                "compiled: expected tensors that do not share memory in what f closes over, found ones that do; A.T "
+                "counts as another tensor than A (write A.t()), and so does each slice of it (clone it outside of f)"
             ) from error
         raise ValueError(
             "compiled: expected a vector field that torch.compile can trace whole, and a C++ compiler, found: "
