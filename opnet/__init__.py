@@ -10,6 +10,7 @@ from opnet.data.batch import ArrayDataset, Batch, Dataset
 from opnet.data.dataset import DataSplits, open_dataset
 from opnet.data.describe import describe
 from opnet.data.formats.neuraloperator import NeuralOperatorFiles
+from opnet.data.formats.the_well_write import write_the_well
 from opnet.data.generate import generate
 from opnet.data.graph_dynamics import ReactionDiffusion, reaction_diffusion_data
 from opnet.data.recipe import DataRecipe
@@ -69,7 +70,8 @@ from opnet.solvers.ode.adjoints.checkpointed import Checkpointed
 from opnet.solvers.ode.adjoints.interpolated import Interpolated
 from opnet.solvers.ode.brownian import BrownianPath
 from opnet.solvers.ode.control import PID
-from opnet.solvers.ode.events import Event
+from opnet.solvers.ode.estimates import Estimates
+from opnet.solvers.ode.events import Event, Occurrences
 from opnet.solvers.ode.fields import SDE, Field, Semilinear, Separable, Split
 from opnet.solvers.ode.methods.dop853 import DOP853
 from opnet.solvers.ode.methods.esdirk import KenCarp4, Kvaerno3, Kvaerno5
