@@ -19,15 +19,16 @@ class Adjoint(ABC):
 
     Which one: `Direct` unless its graph does not fit into memory; then `Checkpointed`, whose gradients are the same;
     `Backsolve` or `Interpolated` where the gradients of the exact solution are wanted, to a tolerance of their own. For
-    128 samples of a neural ODE (64-128-64, float64) in 512 steps of RK4, and then in 62 of Dopri5 at 1e-8:
+    128 samples of a neural ODE (64-128-64, float64), in 513 steps of RK4 and by Dopri5 at 1e-8
+    (benchmarks/accuracy/ode_adjoints.json):
 
-        adjoint            memory   evaluations    difference    evaluations    difference
-        Direct             868 MB          2049             0            375             0
-        Checkpointed        23 MB   2051 + 5601         2e-15      377 + 805         2e-15
-         (memory=64)        26 MB   2051 + 3969         2e-15      377 + 373         2e-15
-         (memory=1024)      82 MB   2051 + 2049         2e-15      377 + 373         2e-15
-        Backsolve            4 MB   2051 + 2049         1e-10      377 + 441         2e-9
-        Interpolated       235 MB   2563 + 2049         1e-10      377 + 447         3e-9
+        adjoint            memory   evaluations    difference    memory   evaluations    difference
+        Direct             820 MB          2053             0     41 MB            87             0
+        Checkpointed        32 MB   2055 + 5637         7e-15      9 MB      89 + 145         1e-15
+         (memory=64)        31 MB   2055 + 4037         7e-15     10 MB      89 +  85         1e-15
+         (memory=1024)      47 MB   2055 + 2053         7e-15     10 MB      89 +  85         1e-15
+        Backsolve            5 MB   2055 + 2057         3e-13      8 MB      89 +  99         3e-9
+        Interpolated       202 MB   2568 + 2057         3e-13     16 MB      89 +  63         1e-7
 
     (evaluations forward + backward; difference from `Direct` relative to the largest entry). All but `Direct` give
     first derivatives of `ODESolution.ys` alone, find what f closes over by watching the forward solve, and evaluate f
