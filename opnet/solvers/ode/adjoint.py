@@ -23,12 +23,12 @@ class Adjoint(ABC):
     (benchmarks/accuracy/ode_adjoints.json):
 
         adjoint            memory   evaluations    difference    memory   evaluations    difference
-        Direct             820 MB          2053             0     41 MB            87             0
-        Checkpointed        32 MB   2055 + 5637         7e-15      9 MB      89 + 145         1e-15
-         (memory=64)        31 MB   2055 + 4037         7e-15     10 MB      89 +  85         1e-15
-         (memory=1024)      47 MB   2055 + 2053         7e-15     10 MB      89 +  85         1e-15
-        Backsolve            5 MB   2055 + 2057         3e-13      8 MB      89 +  99         3e-9
-        Interpolated       202 MB   2568 + 2057         3e-13     16 MB      89 +  63         1e-7
+        Direct             804 MB          2053             0     43 MB            87             0
+        Checkpointed        36 MB   2055 + 5637         7e-15      9 MB      89 + 145         1e-15
+         (memory=64)        26 MB   2055 + 4037         7e-15     11 MB      89 +  85         1e-15
+         (memory=1024)      44 MB   2055 + 2053         7e-15     10 MB      89 +  85         1e-15
+        Backsolve            6 MB   2055 + 2057         3e-13      8 MB      89 +  99         3e-9
+        Interpolated       205 MB   2568 + 2057         3e-13     16 MB      89 +  63         1e-7
 
     (evaluations forward + backward; difference from `Direct` relative to the largest entry). All but `Direct` give
     first derivatives of `ODESolution.ys` alone, find what f closes over by watching the forward solve, and evaluate f
