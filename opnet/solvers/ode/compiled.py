@@ -18,8 +18,9 @@ from torch import Tensor
 from opnet.core.expect import expect
 from opnet.core.status import Status
 from opnet.solvers.ode.clock import Clock
+from opnet.solvers.ode.coupling import COUPLED, refuse_coupled
 from opnet.solvers.ode.fields import SDE
-from opnet.solvers.ode.integrate import Integration, _refuse_coupled
+from opnet.solvers.ode.integrate import Integration
 from opnet.solvers.ode.joint import Ending
 from opnet.solvers.ode.layout import Layout
 from opnet.solvers.ode.layout import State as Form
@@ -85,7 +86,7 @@ def _adaptive(integration: Integration, problem: Problem, ts: Tensor) -> tuple[T
     start, end = ts[:, :1], ts[:, -1:]
     if not problem.joint:
         start, end = start.expand(problem.count, 1), end.expand(problem.count, 1)
-        _refuse_coupled(problem, start, "for a coupled state give control=PID(joint=True), or a leading dimension of 1")
+        refuse_coupled(problem, start, COUPLED)
     rules = Rules(problem, integration.stepper, integration.control, start, end, Clock(start, end))
     state = begin(rules, integration.step)
     if problem.joint:

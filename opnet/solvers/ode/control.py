@@ -122,4 +122,7 @@ def first_steps(
         largest = torch.maximum(d1, d2)
         h1 = torch.where(largest <= 1e-15, torch.clamp(h0 * 1e-3, min=1e-6), (0.01 / largest) ** (1 / q))
         h1 = torch.where(d2.isfinite(), torch.minimum(100 * h0, h1), h0)
-        return sign * h1.minimum(length)
+        resolved = (
+            8 * torch.finfo(y.dtype).eps * torch.as_tensor(t, dtype=torch.float64).abs()
+        )  # a smaller step would not move the time as f sees it
+        return sign * h1.clamp(min=resolved).minimum(length)

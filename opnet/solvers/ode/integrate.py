@@ -6,21 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from opnet.solvers.ode.adjoints.tape import Tape
 from opnet.solvers.ode.control import PID
+from opnet.solvers.ode.coupling import COUPLED, refuse_coupled, works_on_part
 from opnet.solvers.ode.events import Event, Watch
 from opnet.solvers.ode.fields import SDE, VectorField
 from opnet.solvers.ode.joint import Ending, Together
 from opnet.solvers.ode.layout import State
 from opnet.solvers.ode.observer import Observer, Outputs
 from opnet.solvers.ode.per_sample import PerSample
-from opnet.solvers.ode.problem import Problem, Rows
+from opnet.solvers.ode.problem import Problem
 from opnet.solvers.ode.stepper import Stepper
-
-PERTURBATION = 1e-3  # of the states of every second element, and of the second half, to see whether others notice
 
 
 @dataclass(frozen=True)
@@ -74,58 +72,21 @@ class Integration:
         observer = Observer(Outputs(problem, ts), watch, dense=self.dense, tape=self.tape)
         together = Together(problem, self.stepper, observer, self.max_steps)
         joint = self.control.joint or not self.stepper.adaptive
-        start = ts[:, :1].detach().double().expand(problem.count, 1)
+        start, middle = (x.detach().double().expand(problem.count, 1) for x in (ts[:, :1], ts.mean(1, keepdim=True)))
         if watch is not None and watch.terminal and joint and problem.count > 1:
-            t = start[0, 0] if problem.joint else start
-            _refuse_coupled(problem, t, "for terminal events of a coupled state give a leading dimension of 1")
+            t = middle[0, 0] if problem.joint else middle
+            refuse_coupled(problem, t, "for terminal events of a coupled state give a leading dimension of 1")
         if not self.stepper.adaptive:
             return problem, observer, together.fixed(self.step)
         if joint or problem.count == 1:
             return problem, observer, together.adaptive(self.control, self.step)
-        independent = _can_be_split(problem, start)
+        refuse_coupled(problem, middle, COUPLED)
+        independent = works_on_part(problem, problem.f, start)
         if watch is not None:
-            independent = independent and _works_on_part(problem, watch.values, start)
+            independent = independent and works_on_part(problem, watch.values, start)
         problem.keep |= problem.y0.is_cuda  # steps are looked at in blocks
         loop = PerSample(problem, self.stepper, self.control, observer, self.max_steps, independent=independent)
         return problem, observer, loop.run(self.step)
 
     def again(self, **changes: Any) -> Integration:
         return replace(self, **changes)
-
-
-def _can_be_split(problem: Problem, t: Tensor) -> bool:
-    """Whether f can be called with some of the elements, as it can unless it closes over values of each of them.
-
-    Raises:
-        ValueError: if the elements depend on each other: steps of their own would then be wrong.
-    """
-    _refuse_coupled(problem, t, "for a coupled state give control=PID(joint=True), or a leading dimension of 1")
-    return _works_on_part(problem, problem.f, t)
-
-
-def _refuse_coupled(problem: Problem, t: Tensor, advice: str) -> None:
-    """Refuse elements that depend on each other."""
-    with torch.no_grad():
-        y = problem.y0.detach()
-        k, number = torch.nan_to_num(problem.f(t, y)), torch.arange(len(y), device=y.device)
-        for stays in (number % 2 == 0, 2 * number < len(y)):
-            moved = torch.where(stays[:, None], y, y + PERTURBATION * (1 + y.abs()))
-            if torch.equal(torch.nan_to_num(problem.f(t, moved))[stays], k[stays]):
-                continue
-            raise ValueError(
-                "f: expected the derivative of each element of the batch (the leading dimension) to depend on that "
-                f"element alone and on nothing random, found that others change it; {advice}"
-            )
-
-
-def _works_on_part(problem: Problem, function: Rows, t: Tensor) -> bool:
-    """Whether a function of times and rows can be called with some of the rows."""
-    args = problem.args
-    with torch.no_grad():
-        try:
-            problem.args = tuple(arg[:1] for arg in args)
-            return len(function(t[:1], problem.y0[:1].detach())) == 1
-        except Exception:  # whatever it raises on fewer elements than it was made for, it keeps them all
-            return False
-        finally:
-            problem.args = args

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil, inf, isfinite
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from opnet.core.status import Status
 from opnet.solvers.ode.clock import Clock
 from opnet.solvers.ode.control import PID, error_norm, error_norms, first_steps
+from opnet.solvers.ode.coupling import coupled
 from opnet.solvers.ode.members import Members
 from opnet.solvers.ode.observer import Observer
 from opnet.solvers.ode.problem import Problem
@@ -101,7 +103,7 @@ class Together:
                     lost, bad = bad | step.failed, bad | ~finite(self.problem.f(t + h, self.y))
                 status = torch.where(bad[:, 0], int(Status.NON_FINITE), int(Status.MAX_ITERATIONS))
                 ends = self.members.living(lost[:, 0])
-                self.members.end(ends, status, self._reached(t))
+                self._lose(ends, status, self._reached(t))
                 return step.y.requires_grad and bool(ends.any())
         return False
 
@@ -188,19 +190,32 @@ class Together:
         lost = ~(e <= 1) | unsolved
         if not bool(self.members.living(lost).any()):  # near a singularity ever smaller steps may all be accepted
             lost = e == self.members.select(e[:, None])[:, 0].max()
-        self.members.end(lost, status, t)
+        self._lose(lost, status, t)
 
     # -- both
 
     def start(self, t: Time) -> tuple[Tensor, ...]:
         """The first carry; elements where y0 or f is not finite fail at once."""
-        k = self.problem.f(t, self.y)
+        k = self.problem.f(t, self.y).clone()  # f may give the same memory each time
         good = finite(self.y) & finite(k)
         if not bool(good.all()):
-            self.members.end(~good[:, 0], Status.NON_FINITE, self._reached(t))
+            self._lose(~good[:, 0], Status.NON_FINITE, self._reached(t))
             self.y = self.members.select(self.y)
             k = self.problem.f(t, self.y)
         return self.stepper.start(self.problem, t, self.y, k)
+
+    @cached_property
+    def _coupled(self) -> bool:
+        t = self.ts.detach().double().mean(1, keepdim=True)
+        return coupled(self.problem, t[0, 0] if self.problem.joint else t.expand(self.problem.count, 1))
+
+    def _lose(self, which: Tensor, status: Status | Tensor, time: float | Tensor) -> None:
+        """End the elements `which`, and all where they depend on each other."""
+        if self.problem.count > 1 and (self.y.is_cuda or bool(which.any())) and self._coupled:
+            code = status if isinstance(status, Tensor) else torch.full_like(self.members.status, int(status))
+            status = torch.where(which, code, 0).max().expand_as(which)
+            which = which.any().expand_as(which)
+        self.members.end(which, status, time)
 
     def _may_step(self, h: Time, t: Time) -> bool:
         """Whether the step h is resolved and allowed; elements fail where it is not."""

@@ -92,7 +92,7 @@ def begin(rules: Rules, first: float | None) -> State:
     """The state at the start; elements where y0 or f is not finite have failed."""
     problem, y, t = rules.problem, rules.problem.y0, rules.start
     start = rules.clock.time(rules.direct(t))
-    k = problem.f(start, y)
+    k = problem.f(start, y).clone()  # f may give the same memory each time
     good = finite(y) & finite(k)
     y, k = stand_in(y, good), stand_in(k, good)
     if k.requires_grad and not bool(good.all()):

@@ -68,10 +68,16 @@ class Problem:
         def rows(t: Time, y: Tensor) -> Tensor:
             nonlocal seen
             self.evaluations += 1
-            value = f(self.time(t, y), source.state(y), *self.args)
-            if not seen:
-                target.check(name, value, target.state(y) if source == target else value)
-                seen = True
+            if seen:
+                return target.rows(f(self.time(t, y), source.state(y), *self.args))
+            given = y if torch.compiler.is_compiling() else y.clone()
+            value = f(self.time(t, y), source.state(given), *self.args)
+            if given is not y and not torch.equal(torch.nan_to_num(given), torch.nan_to_num(y)):
+                raise ValueError(
+                    f"{name}: expected a function that leaves y as it is, found one that changes it in place"
+                )
+            target.check(name, value, target.state(y) if source == target else value)
+            seen = True
             return target.rows(value)
 
         return rows

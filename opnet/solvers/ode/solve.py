@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite
 
+import torch
 from torch import Tensor
 
 from opnet.core.expect import expect
@@ -123,6 +124,8 @@ def solve_ode(
     expect("control", control, PID, "PID()")
     adjoint = Direct() if adjoint is None else adjoint
     expect("adjoint", adjoint, Adjoint, "an adjoint such as Direct()")
+    for name, value in (("rtol", rtol), ("atol", atol), ("max_steps", max_steps)):
+        expect(name, value, (int, float), "a number")
     if not (rtol >= 0 and atol >= 0 and rtol + atol > 0):
         raise ValueError(f"rtol, atol: expected non-negative tolerances, not both zero, found {rtol} and {atol}")
     if step is not None and not (step > 0 and isfinite(step)):
@@ -145,7 +148,7 @@ def solve_ode(
         integration = Integration(
             field, method, control, rtol, atol, step, max_steps, dense, adjoint.estimates, events=events
         )
-        if compiled:
+        if compiled and times.shape[1] > 1:
             if events or dense or not isinstance(adjoint, Direct) or adjoint.estimates:
                 raise ValueError("compiled: expected Direct(), and no events, dense or estimates")
             solution = _plain(ts, *run_compiled(integration, y0, times))
@@ -185,8 +188,8 @@ def _times(ts: Tensor, batch: int | None) -> Tensor:
     shared = ts.ndim == 1
     if not (shared or (ts.ndim == 2 and ts.shape[0] == batch)) or ts.numel() == 0 or not ts.dtype.is_floating_point:
         raise ValueError(f"ts: expected a floating tensor of shape {forms}, found {ts.dtype} of {tuple(ts.shape)}")
-    times = ts[None] if shared else ts
-    gaps = times.detach().double().diff()
+    times = (ts[None] if shared else ts).to(torch.float64)
+    gaps = times.detach().diff()
     if not bool(times.isfinite().all()) or not bool((gaps > 0).all() | (gaps < 0).all()):
         raise ValueError(f"ts: expected finite, strictly increasing or decreasing times, found {_short(ts)}")
     return times

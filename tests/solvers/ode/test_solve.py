@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from opnet.core.status import Status
 from opnet.solvers.ode.control import PID
 from opnet.solvers.ode.fields import SDE, Field
 from opnet.solvers.ode.methods.explicit import RK4, Dopri5
@@ -104,6 +105,8 @@ OWN = SHARED.repeat(3, 1)
         ({"f": lambda t, y: 1.0}, "f: expected the form of y, .*, found 1.0"),
         ({"f": lambda t, y: y.roll(1, 0)}, r"f: expected .* that element alone.*PID\(joint=True\)"),
         ({"f": lambda t, y: y.flip(0)}, r"f: expected .* that element alone.*PID\(joint=True\)"),
+        ({"f": lambda t, y: t * (y.mean(0) - y)}, r"f: expected .* that element alone.*PID\(joint=True\)"),
+        ({"f": lambda t, y: y.neg_()}, "f: expected a function that leaves y as it is"),
         ({"f": lambda t, y: y * torch.rand(())}, "f: expected .* on nothing random"),
         ({"rtol": -1.0}, "rtol, atol: expected non-negative"),
         ({"rtol": 0.0, "atol": 0.0}, "rtol, atol: expected .*not both zero"),
@@ -125,3 +128,46 @@ def test_arguments_are_checked(arguments, message):
     f, y0, ts, *rest = ({**defaults, **arguments}).items()
     with pytest.raises(ValueError, match=message):
         solve_ode(f[1], y0[1], ts[1], **dict(rest))
+
+
+def test_elements_that_f_tells_by_their_number_are_not_dropped():
+    mu = torch.tensor([0.5, 10.0, 20.0, 1.0]).double()
+    ts = torch.tensor([0.0, 3.0]).double()
+    sol = solve_ode(lambda t, y: -mu[: len(y), None] * y, torch.ones(4, 1).double(), ts, rtol=1e-8)
+    torch.testing.assert_close(sol.ys[-1, :, 0], torch.exp(-3 * mu), rtol=0, atol=1e-7)
+
+
+def test_a_coupled_state_that_steps_together_ends_as_a_whole():
+    f, ts = lambda t, y: torch.stack([y[0] ** 2, 1 / (1 + y[0])]), torch.tensor([0.0, 0.9, 2.0]).double()
+    y0 = torch.tensor([[1.0], [0.0]]).double()
+    sol = solve_ode(f, y0, ts, control=PID(joint=True), throw=False)
+    assert sol.status.tolist() == [Status.STEP_UNDERFLOW] * 2
+    assert bool(sol.ys[2].isnan().all())
+
+
+def test_times_in_single_precision_with_gradients_and_far_from_zero():
+    ts = torch.tensor([100.0, 101.3], requires_grad=True)
+    y0, joint = torch.zeros(3, 1).double(), PID(joint=True)
+
+    def f(t, y):
+        return 5 * torch.cos(5 * t) * y.new_ones(3, 1)
+
+    sol = solve_ode(f, y0, ts, rtol=1e-8, atol=1e-10, control=joint)
+    exact = torch.sin(5 * ts[1].double()) - torch.sin(5 * ts[0].double())
+    torch.testing.assert_close(sol.ys[-1], exact.expand(3, 1), rtol=0, atol=1e-7)
+    (slopes,) = torch.autograd.grad(sol.ys[-1, 0, 0], ts)
+    torch.testing.assert_close(
+        slopes, torch.stack([-5 * torch.cos(5 * ts[0]), 5 * torch.cos(5 * ts[1])]), rtol=1e-4, atol=1e-4
+    )
+    later = torch.tensor([1000.0, 1001.0])
+    assert float(solve_ode(lambda t, y: torch.ones_like(y), torch.zeros(1, 1), later).ys[-1]) == pytest.approx(
+        1, abs=1e-5
+    )
+
+
+def test_a_field_that_gives_the_same_memory_each_time():
+    buffer, one, ts = torch.empty(3, 2).double(), torch.ones(3, 2).double(), torch.tensor([0.0, 1.0]).double()
+    f = lambda t, y: torch.mul(y, -5, out=buffer)  # noqa: E731
+    sol = solve_ode(f, one, ts, rtol=1e-9, atol=1e-12, control=PID(joint=True))
+    other = solve_ode(lambda t, y: -5 * y, one, ts, rtol=1e-9, atol=1e-12, control=PID(joint=True))
+    torch.testing.assert_close(sol.ys, other.ys, rtol=1e-10, atol=0)
