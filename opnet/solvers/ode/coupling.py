@@ -14,8 +14,8 @@ PERTURBATION = 1e-3  # of the states of some elements, to see whether others not
 def coupled(problem: Problem, t: Tensor) -> bool:
     """Whether f of some elements changes with the states of others, near y0 at the time t.
 
-    Tried for every second element, every second pair, and one half, which tells most couplings; one that vanishes there,
-    or lies between a few elements alone, may go unseen. A random f counts as coupled.
+    Tried for every second element, every second pair, and one half, which tells most couplings; one that vanishes
+    there, or lies between a few elements alone, may go unseen. A random f counts as coupled.
     """
     with torch.no_grad():
         y, number = problem.y0.detach(), torch.arange(problem.count, device=problem.y0.device)
