@@ -61,7 +61,9 @@ ADAPTIVE = [BS3(), Dopri5(), DOP853(), Rodas4(), ARK4()]
 
 
 @pytest.mark.parametrize("method", ADAPTIVE, ids=lambda m: type(m).__name__)
-@pytest.mark.parametrize("setting", ["per sample", "joint", "own times", "backward"])
+@pytest.mark.parametrize(
+    "setting", ["per sample", "joint", *(pytest.param(s, marks=pytest.mark.slow) for s in ("own times", "backward"))]
+)
 def test_gradients_of_chosen_steps(method, setting):
     joint = setting == "joint"
     case = Case(setting == "own times", setting == "backward", halves=isinstance(method, ARK4))

@@ -58,9 +58,10 @@ def error(found, expected):
 
 
 JOINT = {"control": PID(joint=True)}
+SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize("memory", [1, 3, None, 1000])
+@pytest.mark.parametrize("memory", [pytest.param(1, marks=SLOW), 3, None, pytest.param(1000, marks=SLOW)])
 @pytest.mark.parametrize(
     ("method", "own_times", "options"),
     [
@@ -69,7 +70,7 @@ JOINT = {"control": PID(joint=True)}
         (DOP853(), False, JOINT),
         (RK4(), False, {"step": 0.1}),
         (RK4(), True, {"step": 0.1}),
-        (Kvaerno3(), False, {"rtol": 1e-3}),
+        pytest.param(Kvaerno3(), False, {"rtol": 1e-3}, marks=SLOW),
         (Rodas5P(), True, {}),
         (Kvaerno5(), False, JOINT),
     ],
@@ -93,7 +94,11 @@ def stochastic(f, args):
 
 @pytest.mark.parametrize(
     ("method", "form", "options"),
-    [(ARK4(), split, {}), (ARK4(), split, JOINT), (SRIW1(), stochastic, {"rtol": 1e-2, "times": False})],
+    [
+        (ARK4(), split, {}),
+        pytest.param(ARK4(), split, JOINT, marks=SLOW),
+        (SRIW1(), stochastic, {"rtol": 1e-2, "times": False}),
+    ],
 )
 def test_equals_direct_for_methods_of_other_forms(method, form, options):
     case = Case()
