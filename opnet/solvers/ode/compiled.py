@@ -86,7 +86,8 @@ def _adaptive(integration: Integration, problem: Problem, ts: Tensor) -> tuple[T
     start, end = ts[:, :1], ts[:, -1:]
     if not problem.joint:
         start, end = start.expand(problem.count, 1), end.expand(problem.count, 1)
-        refuse_coupled(problem, start, COUPLED)
+        middle = ts.mean(1, keepdim=True).expand(problem.count, 1)
+        refuse_coupled(problem, middle, COUPLED)
     rules = Rules(problem, integration.stepper, integration.control, start, end, Clock(start, end))
     state = begin(rules, integration.step)
     if problem.joint:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from opnet.solvers.ode.problem import Problem
+from opnet.solvers.ode.stepper import gradients_of
 
 SMALLEST = 1e-10  # an error below it asks for no more
 
@@ -75,7 +76,7 @@ class PID:
 
 def error_norms(problem: Problem, error: Tensor, y: Tensor, y1: Tensor) -> Tensor:
     """e of each element, (batch, 1); NaN or Inf where the step is not finite."""
-    with torch.set_grad_enabled(problem.estimates and torch.is_grad_enabled()):
+    with gradients_of(problem):
         scaled = error / problem.size(y, y1)
         if problem.seminorm is not None:
             scaled = scaled[:, : problem.seminorm]
@@ -85,7 +86,7 @@ def error_norms(problem: Problem, error: Tensor, y: Tensor, y1: Tensor) -> Tenso
 
 def error_norm(problem: Problem, error: Tensor, y: Tensor, y1: Tensor, living: Tensor | None) -> Tensor:
     """e over all the living elements (bool, (batch,)); no dimensions."""
-    with torch.set_grad_enabled(problem.estimates and torch.is_grad_enabled()):
+    with gradients_of(problem):
         scaled = error / problem.size(y, y1)
         if problem.seminorm is not None:
             scaled = scaled[:, : problem.seminorm]

@@ -40,8 +40,8 @@ class Field(VectorField):
         args: see `VectorField`.
         jacobian: df/dy as a function of (t, y, *args), of shape (batch, n, n) where the state of an element has n
             entries ((n, n) for a state without a batch); by automatic differentiation if None.
-        sparsity: where df/dy may differ from zero, a boolean (n, n) tensor; columns that share no row are then
-            differentiated together (Curtis, Powell and Reid 1974).
+        sparsity: where df/dy may differ from zero, a boolean (n, n) tensor; rows that share no column are then
+            differentiated together (after Curtis, Powell and Reid 1974).
         mass: M, (n, n), possibly singular (then some components are algebraic); the identity if None.
     """
 

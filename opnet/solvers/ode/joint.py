@@ -12,7 +12,7 @@ from torch import Tensor
 
 from opnet.core.status import Status
 from opnet.solvers.ode.clock import Clock
-from opnet.solvers.ode.control import PID, error_norm, error_norms, first_steps
+from opnet.solvers.ode.control import PID, SMALLEST, error_norm, error_norms, first_steps
 from opnet.solvers.ode.coupling import coupled
 from opnet.solvers.ode.members import Members
 from opnet.solvers.ode.observer import Observer
@@ -140,7 +140,7 @@ class Together:
                     t1,
                     self.members.select_all(step.carry),
                     control.grow,
-                    (max(e, 1e-10), before[0]),
+                    (max(e, SMALLEST), before[0]),
                 )
                 h = (
                     tried * ratio

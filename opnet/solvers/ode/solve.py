@@ -73,8 +73,8 @@ def solve_ode(
 
     Raises:
         ValueError: for times that are not monotone, a dtype that is not floating, an f that returns another form or
-            dtype, elements that depend on each other without joint control, tolerances and steps out of range, and a
-            method that does not fit f.
+            dtype or changes y in place, elements that depend on each other without joint control, tolerances and steps
+            out of range, and a method that does not fit f.
         SolveError: naming the batch element and the time reached, for a NaN or Inf in y0, f or y, a step below what the
             precision resolves (as at a singularity), or the step limit. A method of equal steps can only report what it
             evaluates: it may step across a pole between two of its stages.

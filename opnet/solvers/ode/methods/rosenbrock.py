@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -20,7 +19,7 @@ from opnet.solvers.ode.methods import rosenbrock_tableau as tableaux
 from opnet.solvers.ode.methods.rosenbrock_tableau import RosenbrockTableau
 from opnet.solvers.ode.problem import Problem
 from opnet.solvers.ode.stages import Stages, Time, later
-from opnet.solvers.ode.stepper import Interpolant, Step, Stepper
+from opnet.solvers.ode.stepper import Interpolant, Step, Stepper, gradients_of
 
 LARGEST_INVERSE = 8  # entries of a system up to which an inverse and products with it are faster than LU
 POWERS = 4  # of the Jacobian, in the estimate of its dominant eigenvalue
@@ -69,7 +68,7 @@ class Rosenbrock(Stepper):
         now, argument, total = t, y, None
         for i, (c, d) in enumerate(zip(tableau.c, tableau.d, strict=True)):
             if i:
-                argument, total = _sums(stages, tableau.rows[i])
+                argument, total = stages.totals(tableau.rows[i])
                 now = now if c == tableau.c[i - 1] else later(t, h, c)
                 f = problem.f(now, argument)
             b = system.right_side(total, f, width)
@@ -79,7 +78,7 @@ class Rosenbrock(Stepper):
         y1 = argument + u
         error = None
         if self.adaptive or problem.estimates:
-            with torch.set_grad_enabled(problem.estimates and torch.is_grad_enabled()):
+            with gradients_of(problem):
                 error = self.error(problem, t, h, stages, u)
         return Step(
             y1,
@@ -95,7 +94,7 @@ class Rosenbrock(Stepper):
 
     def interpolant(self, y: Tensor, y1: Tensor, stages: Stages) -> Interpolant:
         """The continuous extension."""
-        parts = (y, y1, *_sums(stages, self.tableau.bends))
+        parts = (y, y1, *stages.totals(self.tableau.bends))
 
         def at(theta: Time, rows: Tensor | None) -> Tensor:
             start, end, *bends = parts if rows is None else [x[rows] for x in parts]
@@ -161,7 +160,7 @@ class Rodas5P(Rosenbrock):
         plain = super().error(problem, t, h, stages, last)
         if self.estimator == "5P":
             return plain
-        middle, change = _sums(stages, self.tableau.middle)
+        middle, change = stages.totals(self.tableau.middle)
         length = h.to(middle.dtype) if isinstance(h, Tensor) else h
         residual = self.system(problem).right_side(change, problem.f(later(t, h, 0.5), middle), -length)
         return torch.maximum(plain.abs(), residual.abs())
@@ -220,20 +219,6 @@ def _marked(inverse: Tensor, W: Tensor) -> Tensor:
 
 def _axpy(a: Tensor, b: Tensor, scale: Time) -> Tensor:
     return torch.addcmul(a, b, scale) if isinstance(scale, Tensor) else torch.add(a, b, alpha=scale)
-
-
-def _sums(stages: Stages, rows: tuple[tuple[float, ...], ...]) -> Sequence[Tensor]:
-    """Weighted sums over the first stages, several at once."""
-    if stages.buffer is None:
-        return [stages.total(row) for row in rows]
-    memory = stages.buffer.memory
-    matrix = _matrix(rows, memory.dtype, memory.device)
-    return torch.mm(matrix, stages.buffer.first[len(rows[0])].T).view(len(rows), *memory.shape[1:]).unbind(0)
-
-
-@lru_cache(maxsize=1024)
-def _matrix(rows: tuple[tuple[float, ...], ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(rows, dtype=dtype, device=device)
 
 
 def _dominant(J: Tensor, v: Tensor) -> Tensor:
