@@ -24,7 +24,7 @@ class Batch:
 
     Attributes:
         inputs: (batch, channel, *grid) on a `Grid`, (batch, node, feature) on a `Graph`.
-        targets: the same form; with times, on a `Graph`, (batch, time, node, feature).
+        targets: the same form; with times (batch, time, channel, *grid) or (batch, time, node, feature).
         domain: where the values sit.
         times: for trajectories, the times of the targets, the first that of the inputs.
         index: positions of the samples in their data set, for messages and paired comparisons.

@@ -117,7 +117,15 @@ class Darcy(Problem):
         g = self.field.sample(seed, indices, grid)
         return torch.full_like(g, self.a_low).masked_fill_(g >= 0, self.a_high)
 
-    def sample(self, seed: int, indices: Sequence[int], resolution: int, *, estimate_error: bool = True) -> Samples:
+    def sample(
+        self,
+        seed: int,
+        indices: Sequence[int],
+        resolution: int,
+        *,
+        estimate_error: bool = True,
+        device: torch.device | str = "cpu",
+    ) -> Samples:
         grid, indices = self.grid(resolution), [int(i) for i in indices]
         if not indices:
             raise ValueError("Darcy.sample: expected at least one index, found none")
@@ -125,25 +133,27 @@ class Darcy(Problem):
         size = max(1, CELLS_AT_ONCE // cells)
         batches = [indices[i : i + size] for i in range(0, len(indices), size)]
         with one_thread(when=cells <= CELLS_AT_ONCE):
-            parts = [self._sample_batch(seed, batch, grid, estimate_error) for batch in batches]
+            parts = [self._sample_batch(seed, batch, grid, estimate_error, device) for batch in batches]
         a, u, residual, error = (torch.cat(column) for column in zip(*parts, strict=True))
         return Samples(a.unsqueeze(1), u.unsqueeze(1), residual, error, grid)
 
     def _sample_batch(
-        self, seed: int, indices: list[int], grid: Grid, estimate_error: bool
+        self, seed: int, indices: list[int], grid: Grid, estimate_error: bool, device: torch.device | str
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        a, u, residual = self._solve(seed, indices, grid)
+        a, u, residual = self._solve(seed, indices, grid, device)
         if not estimate_error:
             return a, u, residual, torch.full_like(residual, torch.nan)
         finer = grid.resized(2 * grid.shape[0])
-        _, v, _ = self._solve(seed, indices, finer)
+        _, v, _ = self._solve(seed, indices, finer, device)
         v = restrict_cells(v.unsqueeze(1), finer, 2)[0].squeeze(1)
         q = 2.0**-ORDER
         error = _norm(v - u) / _norm(v) / (1 + q**2 - 2 * q * ALIGNMENT) ** 0.5
         return a, u, residual, error
 
-    def _solve(self, seed: int, indices: list[int], grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
-        a = self.coefficient(seed, indices, grid)
+    def _solve(
+        self, seed: int, indices: list[int], grid: Grid, device: torch.device | str
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        a = self.coefficient(seed, indices, grid).to(device)
         b = torch.full_like(a, self.forcing)
         solution = solve_linear(Diffusion(a, grid), b, SOLVER, rtol=self.rtol, max_iterations=100, throw=False)
         for index, code, residual in zip(indices, solution.status.tolist(), solution.residual.tolist(), strict=True):
