@@ -85,8 +85,11 @@ from opnet.solvers.ode.methods.torchdiffeq import TorchDiffEq
 from opnet.solvers.ode.solution import ODESolution
 from opnet.solvers.ode.solve import solve_ode
 from opnet.solvers.pde.darcy import Darcy
+from opnet.spaces.fields.fourier import FourierField
+from opnet.spaces.fields.gaussian import GaussianField
+from opnet.spaces.fields.level_set import LevelSet
+from opnet.spaces.fields.rbf import RBFField
 from opnet.spaces.grid import Grid
-from opnet.spaces.random_fields import GaussianField
 from opnet.spaces.statistics import ChannelStatistics
 from opnet.training.config import FitConfig
 from opnet.training.fit import Run, fit

@@ -21,6 +21,7 @@ KINDS = (
     "stepper",
     "graphon",
     "activation",
+    "field",
 )
 
 _entries: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}

@@ -1,0 +1,74 @@
+"""Laws of every random field: functions, not arrays, drawn from streams of their own."""
+
+import pytest
+import torch
+
+from opnet.core.registry import lookup, names
+from opnet.spaces.fields.fourier import FourierField
+from opnet.spaces.fields.gaussian import GaussianField
+from opnet.spaces.fields.level_set import LevelSet
+from opnet.spaces.fields.rbf import RBFField
+from opnet.spaces.grid import Grid
+
+PERIODIC = GaussianField(3.0, 2.0, boundary="periodic", max_mode=5)
+BOX = ((-1.0, 2.0), (0.5, 1.5))
+
+# name: field, axes it is tried on, and its mean and variance at a point where both are known
+FIELDS = {
+    "gaussian": (PERIODIC, (1, 2), None),
+    "gaussian neumann": (GaussianField(2.0, 1.5, boundary="neumann", max_mode=4, zero_mean=False), (1, 2), None),
+    "rbf": (RBFField(0.3, sigma=2.0), (1, 2), (0.0, 4.0)),
+    "rbf periodic": (RBFField(0.3, periodic=True), (1, 2), (0.0, 1.0)),
+    "fourier": (FourierField(4, decay=1.0, sigma=0.5), (1, 2), (0.0, 0.25)),
+    "level set": (LevelSet(PERIODIC, (3.0, 12.0)), (1, 2), (7.5, 20.25)),
+}
+
+
+def cases():
+    return [pytest.param(field, dim, id=f"{name} {dim}-D") for name, (field, dims, _) in FIELDS.items() for dim in dims]
+
+
+def grid(n, dim, nodes="cell", boundary="neumann"):
+    return Grid((n,) * dim, BOX[:dim], boundary, nodes)
+
+
+def test_every_registered_field_is_tested():
+    assert {lookup("field", name) for name in names("field")} == {type(field) for field, _, _ in FIELDS.values()}
+
+
+@pytest.mark.parametrize(("field", "dim"), cases())
+@pytest.mark.parametrize(
+    ("nodes", "fine", "common"),
+    [
+        ("cell", 27, slice(1, None, 3)),
+        ("vertex", 17, slice(None, None, 2)),
+        ("left", 18, slice(None, None, 2)),
+        ("interior", 19, slice(1, None, 2)),
+    ],
+)
+def test_one_function_at_every_resolution(field, dim, nodes, fine, common):
+    coarse = field.sample(0, [2, 3], grid(9, dim, nodes))
+    assert coarse.shape == (2,) + (9,) * dim
+    assert coarse.dtype == torch.float64
+    values = field.sample(0, [2, 3], grid(fine, dim, nodes))[(slice(None), *(common,) * dim)]
+    torch.testing.assert_close(values, coarse, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("field", "dim"), cases())
+def test_samples_do_not_depend_on_their_company(field, dim):
+    g = grid(24, dim)
+    alone = field.sample(1, [4], g)
+    assert torch.equal(alone[0], field.sample(1, [0, 9, 4], g)[2])
+    assert torch.equal(alone, field.sample(1, [4], g))
+    assert field.sample(1, [], g).shape == (0, *g.shape)
+    for other in (field.sample(1, [5], g), field.sample(2, [4], g), field.sample(1, [4], g, key=[1])):
+        assert not torch.equal(alone, other)
+
+
+@pytest.mark.parametrize("name", [name for name, (_, _, moments) in FIELDS.items() if moments])
+def test_moments(name):
+    field, dims, (mean, variance) = FIELDS[name]
+    count = 4000
+    g = field.sample(0, range(count), grid(3, dims[-1]))
+    assert float(g.mean()) == pytest.approx(mean, abs=4 * (variance / count) ** 0.5)
+    assert float((g - mean).square().mean()) == pytest.approx(variance, rel=0.1)
