@@ -85,10 +85,16 @@ from opnet.solvers.ode.methods.torchdiffeq import TorchDiffEq
 from opnet.solvers.ode.solution import ODESolution
 from opnet.solvers.ode.solve import solve_ode
 from opnet.solvers.pde.darcy import Darcy
+from opnet.spaces.fields.base import RandomField
+from opnet.spaces.fields.bumps import Bumps
 from opnet.spaces.fields.fourier import FourierField
 from opnet.spaces.fields.gaussian import GaussianField
 from opnet.spaces.fields.level_set import LevelSet
+from opnet.spaces.fields.node_noise import NodeNoise
+from opnet.spaces.fields.pdebench_waves import PDEBenchWaves
 from opnet.spaces.fields.rbf import RBFField
+from opnet.spaces.fields.sine_waves import SineWaves
+from opnet.spaces.fields.unit_range import UnitRange
 from opnet.spaces.grid import Grid
 from opnet.spaces.statistics import ChannelStatistics
 from opnet.training.config import FitConfig
