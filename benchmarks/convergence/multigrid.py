@@ -35,8 +35,8 @@ from opnet.solvers.linear.cg import CG
 from opnet.solvers.linear.solve import solve_linear
 from opnet.solvers.multigrid.multigrid import Multigrid
 from opnet.solvers.multigrid.smoothers import Lines
+from opnet.spaces.fields.gaussian import GaussianField
 from opnet.spaces.grid import Grid
-from opnet.spaces.random_fields import GaussianField
 
 SIZES, QUICK_SIZES = (64, 128, 256, 512, 1024), (64, 128, 256)
 FIELD = GaussianField(3.0, 2.0, max_mode=32)  # resolved on the coarsest grid, so that refining adds no interfaces

@@ -18,9 +18,9 @@ from opnet.solvers.linear.solve import solve_linear
 from opnet.solvers.multigrid.multigrid import Multigrid
 from opnet.solvers.pde.problem import Problem, Samples
 from opnet.solvers.pde.threads import one_thread
+from opnet.spaces.fields.gaussian import GaussianField
 from opnet.spaces.grid import Grid
 from opnet.spaces.interpolation import restrict_cells
-from opnet.spaces.random_fields import GaussianField
 
 SOLVER = CG(preconditioner=Multigrid())
 CELLS_AT_ONCE = 2**18  # cells of one batched solve: fewer leave torch's overhead dominant, more leave the caches

@@ -19,8 +19,8 @@ from opnet.solvers.linear.solve import solve_linear
 from opnet.solvers.linear.surrogate import Surrogate
 from opnet.solvers.multigrid.multigrid import Multigrid
 from opnet.solvers.multigrid.smoothers import GaussSeidel, Lines
+from opnet.spaces.fields.gaussian import GaussianField
 from opnet.spaces.grid import Grid
-from opnet.spaces.random_fields import GaussianField
 
 SMOOTHERS = [Multigrid().smoother, Jacobi(0.8, sweeps=2), Chebyshev(degree=3), GaussSeidel(), Lines()]
 

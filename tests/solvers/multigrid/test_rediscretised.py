@@ -8,8 +8,8 @@ from opnet.solvers.linear.solve import solve_linear
 from opnet.solvers.multigrid.multigrid import Multigrid
 from opnet.solvers.multigrid.rediscretised import coarsen, grid_hierarchy
 from opnet.solvers.multigrid.smoothers import GaussSeidel, Lines
+from opnet.spaces.fields.gaussian import GaussianField
 from opnet.spaces.grid import Grid
-from opnet.spaces.random_fields import GaussianField
 
 BOUNDARIES = ["dirichlet", "neumann", "periodic", (("neumann", "dirichlet"), "periodic")]
 AVERAGED = Multigrid(coarse="rediscretised")
