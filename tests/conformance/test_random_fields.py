@@ -30,16 +30,16 @@ FIELDS = {
     "unit range": (UnitRange(PERIODIC, nodes=64), (1, 2), None),
     "bumps": (Bumps(width=0.3), (1, 2), None),
     "as published, waves": (PDEBenchWaves(), (1,), (0.0, 0.62)),
+    "as published, range": (UnitRange(SineWaves(), nodes=None), (1,), None),
     "as published, noise": (NodeNoise(2.0), (1, 2), (0.0, 4.0)),
 }
-PUBLISHED = (PDEBenchWaves, NodeNoise)  # other functions on other grids, and say so
 
 
-def cases(left_out=()):
+def cases(functions=False):
     return [
         pytest.param(field, dim, id=f"{name} {dim}-D")
         for name, (field, dims, _) in FIELDS.items()
-        if not isinstance(field, left_out)
+        if not (functions and field.depends_on_grid)
         for dim in dims
     ]
 
@@ -52,7 +52,7 @@ def test_every_registered_field_is_tested():
     assert {lookup("field", name) for name in names("field")} == {type(field) for field, _, _ in FIELDS.values()}
 
 
-@pytest.mark.parametrize(("field", "dim"), cases(left_out=PUBLISHED))
+@pytest.mark.parametrize(("field", "dim"), cases(functions=True))
 @pytest.mark.parametrize(
     ("nodes", "fine", "common"),
     [
@@ -68,6 +68,12 @@ def test_one_function_at_every_resolution(field, dim, nodes, fine, common):
     assert coarse.dtype == torch.float64
     values = field.sample(0, [2, 3], grid(fine, dim, nodes))[(slice(None), *(common,) * dim)]
     torch.testing.assert_close(values, coarse, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("field", "dim"), [c for c in cases() if c.values[0].depends_on_grid])
+def test_what_depends_on_the_grid_says_so(field, dim):
+    coarse, fine = field.sample(0, [2], grid(9, dim)), field.sample(0, [2], grid(27, dim))
+    assert not torch.allclose(fine[(slice(None), *(slice(1, None, 3),) * dim)], coarse, atol=1e-6)
 
 
 @pytest.mark.parametrize(("field", "dim"), cases())

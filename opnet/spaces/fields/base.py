@@ -18,6 +18,11 @@ class RandomField(ABC):
     lies on it, and whatever other samples are drawn with it.
     """
 
+    @property
+    def depends_on_grid(self) -> bool:
+        """Whether a sample is another function on every grid, as some recipes were published."""
+        return False
+
     @abstractmethod
     def sample(
         self, seed: int, indices: Sequence[int], grid: Grid, *, key: Sequence[int] = ()

@@ -50,6 +50,10 @@ class LevelSet(RandomField):
         if not all(a < b for a, b in pairwise(self.thresholds)):
             raise ValueError(f"LevelSet.thresholds: expected ascending numbers, found {self.thresholds}")
 
+    @property
+    def depends_on_grid(self) -> bool:
+        return self.field.depends_on_grid
+
     def sample(
         self, seed: int, indices: Sequence[int], grid: Grid, *, key: Sequence[int] = ()
     ) -> Float[torch.Tensor, "sample *shape"]:

@@ -38,6 +38,10 @@ class NodeNoise(RandomField):
         if not self.sigma > 0:
             raise ValueError(f"NodeNoise.sigma: expected a positive number, found {self.sigma}")
 
+    @property
+    def depends_on_grid(self) -> bool:
+        return True
+
     def sample(
         self, seed: int, indices: Sequence[int], grid: Grid, *, key: Sequence[int] = ()
     ) -> Float[torch.Tensor, "sample *shape"]:

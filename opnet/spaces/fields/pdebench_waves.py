@@ -58,6 +58,10 @@ class PDEBenchWaves(RandomField):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"PDEBenchWaves.{name}: expected a probability, found {getattr(self, name)}")
 
+    @property
+    def depends_on_grid(self) -> bool:
+        return True
+
     def sample(
         self, seed: int, indices: Sequence[int], grid: Grid, *, key: Sequence[int] = ()
     ) -> Float[torch.Tensor, "sample *shape"]:

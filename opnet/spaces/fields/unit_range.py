@@ -46,6 +46,10 @@ class UnitRange(RandomField):
         if self.nodes is not None and self.nodes < 3:
             raise ValueError(f"UnitRange.nodes: expected at least 3, or None, found {self.nodes}")
 
+    @property
+    def depends_on_grid(self) -> bool:
+        return self.nodes is None or self.field.depends_on_grid
+
     def sample(
         self, seed: int, indices: Sequence[int], grid: Grid, *, key: Sequence[int] = ()
     ) -> Float[torch.Tensor, "sample *shape"]:
