@@ -22,16 +22,17 @@ class SineWaves(RandomField):
 
     .. math:: g(x) = \sum_{i=1}^{m} A_i \sin(2 \pi n_i (x - x_{low}) / L + \varphi_i)
 
-    with A from U(0, 1), phi from U(0, 2 pi), and n from 1, ..., max_mode, with replacement: what PDEBench (Takamoto et
+    with A from U(0, amplitude), phi from U(0, 2 pi), and n from 1, ..., max_mode, with replacement: what PDEBench (Takamoto et
     al., arXiv:2210.07182, eq. (8)) says of its one-dimensional initial states, m = 2, max_mode = 4. What its code draws
     is `PDEBenchWaves`.
 
     Args:
         max_mode: the largest wave number.
         waves: m.
+        amplitude: the largest A.
 
     Raises:
-        ValueError: unless both are positive, or for a grid of more than one axis.
+        ValueError: unless all are positive, or for a grid of more than one axis.
 
     >>> grid = Grid((16,), boundary="periodic")
     >>> float(SineWaves().sample(0, [0], grid).mean().abs()) < 1e-15
@@ -40,11 +41,12 @@ class SineWaves(RandomField):
 
     max_mode: int = 4
     waves: int = 2
+    amplitude: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("max_mode", "waves"):
+        for name in ("max_mode", "waves", "amplitude"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"SineWaves.{name}: expected a positive integer, found {getattr(self, name)}")
+                raise ValueError(f"SineWaves.{name}: expected a positive number, found {getattr(self, name)}")
 
     def sample(
         self, seed: int, indices: Sequence[int], grid: Grid, *, key: Sequence[int] = ()
@@ -55,7 +57,9 @@ class SineWaves(RandomField):
         for index in indices:
             random = stream(seed, index, *key)
             modes = torch.from_numpy(random.integers(1, self.max_mode + 1, self.waves)).to(s)
-            amplitudes, phases = (torch.from_numpy(random.uniform(0, high, self.waves)) for high in (1.0, 2 * pi))
+            amplitudes, phases = (
+                torch.from_numpy(random.uniform(0, high, self.waves)) for high in (self.amplitude, 2 * pi)
+            )
             values.append(amplitudes @ torch.sin(2 * pi * modes[:, None] * s + phases[:, None]))
         return stacked(values, grid)
 

@@ -15,9 +15,11 @@ def test_two_waves_of_modes_one_to_four():
     assert set(present.sum(1).tolist()) <= {1, 2}
     assert present.sum(0).tolist() == pytest.approx([400 * 7 / 16] * 4, rel=0.2)
     assert float(power.max()) < 2
+    weaker = SineWaves(amplitude=0.25).sample(0, range(400), grid)
+    torch.testing.assert_close(4 * weaker, g)
 
 
-@pytest.mark.parametrize("wrong", [{"max_mode": 0}, {"waves": -1}])
+@pytest.mark.parametrize("wrong", [{"max_mode": 0}, {"waves": -1}, {"amplitude": 0.0}])
 def test_arguments_are_checked(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SineWaves(**wrong)
