@@ -6,6 +6,7 @@ in one place.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import inspect
 import json
@@ -15,6 +16,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from opnet.core.errors import RecipeError
+from opnet.core.registry import KINDS, lookup, names
 
 
 def check_arguments(
@@ -25,6 +27,9 @@ def check_arguments(
     siblings: Collection[str] = (),
 ) -> dict[str, Any]:
     """The arguments in `table` with the types `target` declares, defaults filled in.
+
+    Where `target` declares a class of which registered ones are kinds, as `initial: RandomField`, the recipe gives a
+    table, `initial = { class = "RBFField", length = 0.2 }`.
 
     Args:
         target: a class or function whose parameters are annotated.
@@ -39,13 +44,55 @@ def check_arguments(
     function = target.__init__ if inspect.isclass(target) else target
     hints = get_type_hints(function)
     fields: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, parameter in inspect.signature(target).parameters.items():
-        if name not in given:
+        if name in given:
+            continue
+        hint, stands = hints.get(name, Any), name in table
+        choices = _choices(hint) if stands else {}
+        if choices and (isinstance(table[name], Mapping) or _is_abstract(hint)):
+            values[name] = _value(choices, table[name], f"{where}{name}")
+        elif stands or name not in _made_anew(target):
             default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-            fields[name] = (hints.get(name, Any), default)
+            fields[name] = (hint, default)
     schema = create_model("Arguments", __config__=_STRICT, **fields)
-    checked = validate(schema, table, where, siblings)
-    return {name: getattr(checked, name) for name in fields}
+    rest = {name: entry for name, entry in table.items() if name not in values}
+    checked = validate(schema, rest, where, (*siblings, *values))
+    return {name: getattr(checked, name) for name in fields} | values
+
+
+def _made_anew(target: Any) -> set[str]:
+    """Fields whose default is made for each object, which the signature does not show."""
+    if not dataclasses.is_dataclass(target):
+        return set()
+    return {f.name for f in dataclasses.fields(target) if f.default_factory is not dataclasses.MISSING}
+
+
+def _choices(annotation: Any) -> dict[str, type]:
+    """The registered classes that fit an annotation, by name."""
+    wanted = [kind for kind in _types_in(annotation) if _is_abstract(kind)]
+    entries = {name: lookup(kind, name) for kind in KINDS for name in names(kind)} if wanted else {}
+    return {n: entry for n, entry in entries.items() if inspect.isclass(entry) and issubclass(entry, tuple(wanted))}
+
+
+def _is_abstract(annotation: Any) -> bool:
+    return inspect.isclass(annotation) and inspect.isabstract(annotation)
+
+
+def _value(choices: Mapping[str, type], table: Any, where: str) -> Any:
+    """What a table with the key `class` describes."""
+    if not isinstance(table, Mapping):
+        example = min(choices)
+        raise RecipeError(f'{where}: expected a table such as {{ class = "{example}", ... }}, found {table!r}')
+    arguments = dict(table)
+    name = arguments.pop("class", None)
+    if name not in choices:
+        raise RecipeError(f"{where}.class: expected one of {', '.join(sorted(choices))}, found {name!r}")
+    checked = check_arguments(choices[name], arguments, f"{where}.", siblings=("class",))
+    try:
+        return choices[name](**checked)
+    except ValueError as error:
+        raise RecipeError(f"{where}: {error}") from error
 
 
 def validate(schema: type[BaseModel], table: Mapping[str, Any], where: str, siblings: Collection[str] = ()) -> Any:
