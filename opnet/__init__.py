@@ -84,7 +84,17 @@ from opnet.solvers.ode.methods.symplectic import KahanLi6, Leapfrog, Yoshida4
 from opnet.solvers.ode.methods.torchdiffeq import TorchDiffEq
 from opnet.solvers.ode.solution import ODESolution
 from opnet.solvers.ode.solve import solve_ode
+from opnet.solvers.pde.advection import Advection
+from opnet.solvers.pde.allen_cahn import AllenCahn
 from opnet.solvers.pde.darcy import Darcy
+from opnet.solvers.pde.fisher_kpp import FisherKPP
+from opnet.solvers.pde.fitzhugh_nagumo import FitzHughNagumo
+from opnet.solvers.pde.gray_scott import GrayScott
+from opnet.solvers.pde.heat import Heat
+from opnet.solvers.pde.korteweg_de_vries import KortewegDeVries
+from opnet.solvers.pde.kuramoto_sivashinsky import KuramotoSivashinsky
+from opnet.solvers.pde.swift_hohenberg import SwiftHohenberg
+from opnet.solvers.pde.wave import Wave
 from opnet.spaces.fields.base import RandomField
 from opnet.spaces.fields.bumps import Bumps
 from opnet.spaces.fields.fourier import FourierField
