@@ -86,13 +86,16 @@ from opnet.solvers.ode.solution import ODESolution
 from opnet.solvers.ode.solve import solve_ode
 from opnet.solvers.pde.advection import Advection
 from opnet.solvers.pde.allen_cahn import AllenCahn
+from opnet.solvers.pde.burgers import Burgers
 from opnet.solvers.pde.darcy import Darcy
 from opnet.solvers.pde.fisher_kpp import FisherKPP
 from opnet.solvers.pde.fitzhugh_nagumo import FitzHughNagumo
 from opnet.solvers.pde.gray_scott import GrayScott
 from opnet.solvers.pde.heat import Heat
+from opnet.solvers.pde.kolmogorov import KolmogorovFlow
 from opnet.solvers.pde.korteweg_de_vries import KortewegDeVries
 from opnet.solvers.pde.kuramoto_sivashinsky import KuramotoSivashinsky
+from opnet.solvers.pde.navier_stokes import NavierStokes
 from opnet.solvers.pde.swift_hohenberg import SwiftHohenberg
 from opnet.solvers.pde.wave import Wave
 from opnet.spaces.fields.base import RandomField

@@ -31,7 +31,7 @@ class KolmogorovFlow(Vorticity):
         reynolds: Re.
         wave: n, an integer.
         initial: of w: a field of mean 0, or the name of the published one, "pino".
-        nodes, step: see `SemilinearPeriodic`; steps are shorter in proportion on more nodes.
+        nodes, step: see `SemilinearPeriodic`; steps are shorter where the flow is fast.
 
     Raises:
         ValueError: unless the numbers are positive and the name is known.

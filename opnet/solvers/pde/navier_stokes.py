@@ -37,7 +37,7 @@ class NavierStokes(Vorticity):
         nu: viscosity.
         forcing: amplitude of f.
         initial: of w: a field of mean 0, or the name of a published one: "code", "paper", "script".
-        nodes, step: see `SemilinearPeriodic`; steps are shorter in proportion on more nodes.
+        nodes, step: see `SemilinearPeriodic`; steps are shorter where the flow is fast.
 
     Raises:
         ValueError: unless nu, nodes and step are positive and the name is known.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from math import prod
+from itertools import pairwise
+from math import ceil, prod
 from typing import ClassVar
 
 import torch
@@ -19,6 +20,7 @@ from opnet.spaces.grid import Grid
 
 RESOLVED = {1: 1e-16, 2: 1e-12}  # by the number of axes: largest share of the energy in the highest third of modes kept
 MOST = {1: 8192, 2: 512}  # nodes an axis
+CHECK = 20  # steps after which it is asked again how long they may be
 KEPT = 2 / 3  # of the modes of an axis: products of two are then free of aliases
 VALUES_AT_ONCE = 2**17  # of a batch: fewer leave torch's overhead dominant, more leave the caches
 
@@ -78,6 +80,10 @@ class SemilinearPeriodic(PeriodicProblem):
         """The largest step on a box."""
         return self.step
 
+    def rate(self, box: Grid, device: torch.device | str = "cpu") -> Callable[[Tensor], Tensor] | None:
+        """modes -> 1 / the longest step that stays stable, (sample,); None where that does not depend on the state."""
+        return None
+
     def weight(self, k: Sequence[Tensor]) -> Tensor:
         """M; 1 unless said otherwise."""
         return torch.ones_like(k[0])
@@ -131,7 +137,10 @@ class SemilinearPeriodic(PeriodicProblem):
             modes = modes * ~cut
         k = wave_numbers(box, start.device)
         symbol = torch.stack(self.symbols(k))
-        frames = etdrk4(symbol, self.tendency(box, start.device), modes, self.frames, step)
+        rate = self.rate(box, start.device)
+        checks = self.frames if rate is None else _cut(self.frames, CHECK * self.step)
+        frames = etdrk4(symbol, self.tendency(box, start.device), modes, checks, step, rate)
+        frames = [state for t, state in zip(checks, frames, strict=True) if t in self.frames]
         states = torch.stack([torch.fft.irfftn(frame, box.shape, axes) for frame in frames], 1)
         first = 1 if self.depends_on_grid or self.start_modes else 0  # its modes are kept; the equation may damp them
         tail = torch.stack([spectrum_tail(frame, box, KEPT).amax(1) for frame in frames[first:]]).amax(0)
@@ -139,6 +148,15 @@ class SemilinearPeriodic(PeriodicProblem):
         states = evaluate(states, box, grid)
         rows = range(len(states))
         return [Solved(states[i], {name: values[i] for name, values in diagnostics.items()}) for i in rows]
+
+
+def _cut(frames: Sequence[float], longest: float) -> list[float]:
+    """Frames, and times between them, so that none is farther than `longest` from the next."""
+    times = [frames[0]]
+    for t, end in pairwise(frames):
+        count = ceil((end - t) / longest - 1e-9)
+        times += [t + (end - t) * i / count for i in range(1, count)] + [end]
+    return times
 
 
 def extremes(states: Tensor) -> dict[str, Tensor]:

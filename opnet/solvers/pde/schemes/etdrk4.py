@@ -11,6 +11,8 @@ from torch import Tensor
 
 from opnet.solvers.ode.methods.exponential import phis
 
+MOST_HALVINGS = 10
+
 
 def etdrk4(
     symbol: Tensor,
@@ -18,6 +20,7 @@ def etdrk4(
     modes: Tensor,
     frames: Sequence[float],
     step: float,
+    rate: Callable[[Tensor], Tensor] | None = None,
 ) -> list[Tensor]:
     """`u_t = symbol u + tendency(t, u)` from `modes` at the first frame, at every frame; equal steps between frames.
 
@@ -28,6 +31,8 @@ def etdrk4(
         symbol: real or complex, broadcasts against `modes`.
         tendency: (t, modes) -> a new complex tensor.
         step: the largest step.
+        rate: modes -> (sample,): steps from a frame on are halved until they are at most 1 / rate, for each sample as
+            it needs and whatever the others do; at most 10 times.
 
     >>> modes = torch.ones(1, dtype=torch.complex128)
     >>> end = etdrk4(torch.tensor([-1.0]).double(), lambda t, u: -u, modes, (0.0, 1.0), 0.05)[-1]
@@ -35,13 +40,12 @@ def etdrk4(
     (0.135335, 0.135335)
     """
     states, made = [modes], {}
-    for t, end in pairwise(frames):
-        count = ceil((end - t) / step - 1e-9)
+
+    def advance(u: Tensor, t: float, end: float, count: int) -> Tensor:
         h = (end - t) / count
         if (key := round(h, 15)) not in made:
             made[key] = _multipliers(h, symbol)
         decay, decay_half, half, first, middle, last = made[key]
-        u = states[-1]
         for i in range(count):
             now = t + i * h
             n = tendency(now, u)
@@ -52,8 +56,25 @@ def etdrk4(
             a.mul_(decay_half).addcmul_(half, torch.sub(2 * n_b, n))
             n_c = tendency(now + h, a)
             u = (decay * u).addcmul_(first, n).addcmul_(middle, n_a.add_(n_b)).addcmul_(last, n_c)
-        states.append(u)
+        return u
+
+    for t, end in pairwise(frames):
+        u, count = states[-1], ceil((end - t) / step - 1e-9)
+        halvings = [0] if rate is None else _halvings(rate(u) * ((end - t) / count))
+        if len(set(halvings)) == 1:
+            states.append(advance(u, t, end, count * 2 ** halvings[0]))
+            continue
+        states.append(torch.empty_like(u))
+        for halving in set(halvings):
+            rows = [i for i, own in enumerate(halvings) if own == halving]
+            states[-1][rows] = advance(u[rows], t, end, count * 2**halving)
     return states
+
+
+def _halvings(share: Tensor) -> list[int]:
+    """How often to halve a step that is `share` times as long as it may be; states that are not finite get none."""
+    wanted = torch.where(torch.isfinite(share), share, 0.0).clamp(min=1.0).log2().ceil()
+    return [int(n) for n in wanted.clamp(max=MOST_HALVINGS).tolist()]
 
 
 def _multipliers(h: float, symbol: Tensor) -> list[Tensor]:
