@@ -9,8 +9,8 @@ from pde_orders.case import OrderCase
 from opnet.solvers.pde.burgers import Burgers
 from opnet.solvers.pde.kolmogorov import KolmogorovFlow
 from opnet.solvers.pde.navier_stokes import NavierStokes
-from opnet.solvers.pde.periodic_box import wave_numbers
 from opnet.solvers.pde.schemes.etdrk4 import etdrk4
+from opnet.solvers.pde.schemes.kept_modes import KeptModes
 from opnet.spaces.fields.base import RandomField
 
 
@@ -67,15 +67,15 @@ def flow_error(problem, steps, nodes=32):
         diffusion = -nu * unit**2 * (4 * one + 16 * two)
         return change + advection - diffusion - problem.force(box.axis(0)[:, None], box.axis(1)[None, :])
 
-    advance = problem.tendency(box)
+    kept, advance = KeptModes(box), problem.tendency(box)
     modes = etdrk4(
-        torch.stack(problem.symbols(wave_numbers(box))),
-        lambda t, modes: advance(t, modes) + torch.fft.rfft2(forcing(t)),
-        torch.fft.rfft2(w(0.0))[None, None],
+        torch.stack(problem.symbols(kept.k)),
+        lambda t, modes: advance(t, modes) + kept.of(forcing(t)),
+        kept.of(w(0.0))[None, None],
         (0.0, 1.0),
         1 / steps,
     )[-1]
-    return float((torch.fft.irfft2(modes[0, 0], box.shape) - w(1.0)).norm() / w(1.0).norm())
+    return float((kept.values(modes[0, 0]) - w(1.0)).norm() / w(1.0).norm())
 
 
 CASES = [

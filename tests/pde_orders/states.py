@@ -38,7 +38,7 @@ def forced(problem_class):
 
         def tendency(self, box, device="cpu"):
             x, axes, inner = box.coordinates(device=device), tuple(range(-box.dim, 0)), super().tendency(box, device)
-            return lambda t, modes: inner(t, modes) + torch.fft.rfftn(self.at(t, x), dim=axes)
+            return lambda t, modes: inner(t, modes) + torch.fft.rfftn(self.at(t, x), dim=axes)[..., : modes.shape[-1]]
 
         def at(self, t, x):
             return torch.stack([f(t, x).expand(x.shape[1:]) for f in self.forcing])

@@ -39,15 +39,17 @@ def spectrum_tail(modes: Tensor, box: Grid, kept: float = 1.0) -> Tensor:
     """Share of the energy in the highest third of the modes that are kept, on the worst axis.
 
     Args:
-        modes: of `rfftn`, (..., *modes).
+        modes: of `rfftn`, (..., *modes), of the last axis perhaps the lower ones only.
         kept: share of the modes of an axis that are not set to 0.
 
     # shape: (..., *modes) -> (...)
     """
     axes = tuple(range(-box.dim, 0))
     power = modes.abs().square()
+    power[..., 1 : (box.shape[-1] + 1) // 2] *= 2  # these stand for j and -j
     total = power.sum(axes)
-    high = torch.stack([(power * b).sum(axes) for b in beyond(box, kept * 2 / 3, modes.device)]).amax(0)
+    high_modes = [b[..., : modes.shape[-1]] for b in beyond(box, kept * 2 / 3, modes.device)]
+    high = torch.stack([(power * b).sum(axes) for b in high_modes]).amax(0)
     return torch.where(total == 0, 0.0, high / total)
 
 

@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 
 from opnet.solvers.pde.evolution import Solved
-from opnet.solvers.pde.periodic_box import TAIL, beyond, evaluate, spectrum_tail, wave_numbers
+from opnet.solvers.pde.memory import keep_freed_memory
+from opnet.solvers.pde.periodic_box import TAIL, evaluate, spectrum_tail
 from opnet.solvers.pde.periodic_problem import PeriodicProblem
 from opnet.solvers.pde.schemes.etdrk4 import etdrk4
+from opnet.solvers.pde.schemes.kept_modes import KEPT, KeptModes
 from opnet.solvers.pde.threads import one_thread
 from opnet.spaces.grid import Grid
 
 RESOLVED = {1: 1e-16, 2: 1e-12}  # by the number of axes: largest share of the energy in the highest third of modes kept
 MOST = {1: 8192, 2: 512}  # nodes an axis
 CHECK = 20  # steps after which it is asked again how long they may be
-KEPT = 2 / 3  # of the modes of an axis: products of two are then free of aliases
 VALUES_AT_ONCE = 2**17  # of a batch: fewer leave torch's overhead dominant, more leave the caches
 
 RANGE = {
@@ -80,7 +81,7 @@ class SemilinearPeriodic(PeriodicProblem):
         """The largest step on a box."""
         return self.step
 
-    def rate(self, box: Grid, device: torch.device | str = "cpu") -> Callable[[Tensor], Tensor] | None:
+    def stability_rate(self, box: Grid, device: torch.device | str = "cpu") -> Callable[[Tensor], Tensor] | None:
         """modes -> 1 / the longest step that stays stable, (sample,); None where that does not depend on the state."""
         return None
 
@@ -94,13 +95,9 @@ class SemilinearPeriodic(PeriodicProblem):
 
     def tendency(self, box: Grid, device: torch.device | str = "cpu") -> Callable[[float, Tensor], Tensor]:
         """(t, modes) -> the modes of M g(u) that are kept."""
-        axes = tuple(range(-box.dim, 0))
-        weight = self.weight(wave_numbers(box, device))
-        for cut in beyond(box, KEPT, device):
-            weight = weight * ~cut
-        return lambda t, modes: torch.fft.rfftn(
-            self.nonlinear(torch.fft.irfftn(modes, box.shape, axes)), dim=axes
-        ).mul_(weight)
+        kept = KeptModes(box, device)
+        weight = kept.laid_out(self.weight(kept.k) * kept.mask)
+        return lambda t, modes: kept.of(self.nonlinear(kept.values(modes))).mul_(weight)
 
     def solve(
         self, seed: int, indices: Sequence[int], grid: Grid, *, refinement: int = 0, device: torch.device | str = "cpu"
@@ -112,6 +109,7 @@ class SemilinearPeriodic(PeriodicProblem):
         nodes = nodes * (2 + refinement) // 2
         solved: dict[int, Solved] = {}
         pending = list(range(len(indices)))
+        keep_freed_memory()
         with one_thread():
             while pending:
                 box = self.box(nodes)
@@ -131,17 +129,14 @@ class SemilinearPeriodic(PeriodicProblem):
 
     def _march(self, start: Tensor, grid: Grid, box: Grid, step: float) -> list[Solved]:
         """Each sample by itself."""
-        axes = tuple(range(-box.dim, 0))
-        modes = torch.fft.rfftn(start, dim=axes)
-        for cut in beyond(box, KEPT, start.device):
-            modes = modes * ~cut
-        k = wave_numbers(box, start.device)
-        symbol = torch.stack(self.symbols(k))
-        rate = self.rate(box, start.device)
+        kept = KeptModes(box, start.device)
+        modes = kept.of(start) * kept.mask
+        symbol = kept.laid_out(torch.stack(self.symbols(kept.k)))
+        rate = self.stability_rate(box, start.device)
         checks = self.frames if rate is None else _cut(self.frames, CHECK * self.step)
         frames = etdrk4(symbol, self.tendency(box, start.device), modes, checks, step, rate)
         frames = [state for t, state in zip(checks, frames, strict=True) if t in self.frames]
-        states = torch.stack([torch.fft.irfftn(frame, box.shape, axes) for frame in frames], 1)
+        states = torch.stack([kept.values(frame) for frame in frames], 1)
         first = 1 if self.depends_on_grid or self.start_modes else 0  # its modes are kept; the equation may damp them
         tail = torch.stack([spectrum_tail(frame, box, KEPT).amax(1) for frame in frames[first:]]).amax(0)
         diagnostics = {"spectrum_tail": tail, **self.monitored(states)}

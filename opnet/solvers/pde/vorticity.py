@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from opnet.solvers.pde.evolution import HORIZON, HORIZON_TEXT
-from opnet.solvers.pde.periodic_box import beyond, squared, wave_numbers
-from opnet.solvers.pde.semilinear_periodic import KEPT, SemilinearPeriodic
+from opnet.solvers.pde.periodic_box import squared
+from opnet.solvers.pde.schemes.kept_modes import KEPT, KeptModes
+from opnet.solvers.pde.semilinear_periodic import SemilinearPeriodic
 from opnet.solvers.pde.start_fields import chosen, largest_mode
 from opnet.spaces.fields.base import RandomField
 from opnet.spaces.grid import Grid
@@ -68,42 +69,45 @@ class Vorticity(SemilinearPeriodic):
     def nonlinear(self, u: Tensor) -> Tensor:
         """(v_1 v_2, v_2^2 - v_1^2) of the velocity.  # shape: (sample, 2, *box) -> (sample, 2, *box)"""
         first, second = u.unbind(1)
-        return torch.stack([first * second, (second - first) * (second + first)], 1)
+        products = torch.empty_like(u)
+        torch.mul(first, second, out=products[:, 0])
+        torch.mul(second, second, out=products[:, 1])
+        products[:, 1].addcmul_(first, first, value=-1)
+        return products
 
     def tendency(self, box: Grid, device: torch.device | str = "cpu") -> Callable[[float, Tensor], Tensor]:
-        k, velocity = wave_numbers(box, device), self._velocity(box, device)
-        stress = torch.stack(torch.broadcast_tensors(k[0] ** 2 - k[1] ** 2, k[0] * k[1])).to(torch.complex128)
-        x, y = (box.axis(axis).to(device) for axis in (0, 1))
-        force = torch.fft.rfftn(self.force(x[:, None], y[None, :]).expand(box.shape))
-        for cut in beyond(box, KEPT, device):
-            stress, force = stress * ~cut, force * ~cut
+        kept = KeptModes(box, device)
+        kx, ky = kept.k
+        velocity = _velocity(kept)
+        stress = kept.laid_out(torch.stack(torch.broadcast_tensors(kx**2 - ky**2, kx * ky)) * (kept.mask + 0j))
+        force = kept.of(self.force(*box.coordinates(device=device))) * kept.mask
 
         def advection(t: float, modes: Tensor) -> Tensor:
-            v = torch.fft.irfftn(modes * velocity, box.shape, (-2, -1))
-            products = torch.fft.rfftn(self.nonlinear(v), dim=(-2, -1))
+            products = kept.of(self.nonlinear(kept.values(modes * velocity)))
             n = torch.addcmul(force, products[:, :1], stress[0])
             return n.addcmul_(products[:, 1:], stress[1])
 
         return advection
 
-    def rate(self, box: Grid, device: torch.device | str = "cpu") -> Callable[[Tensor], Tensor]:
-        velocity = self._velocity(box, device)
+    def stability_rate(self, box: Grid, device: torch.device | str = "cpu") -> Callable[[Tensor], Tensor]:
+        kept = KeptModes(box, device)
+        velocity = _velocity(kept)
         largest = [pi * KEPT * n / length for n, length in zip(box.shape, box.lengths, strict=True)]
 
         def of(modes: Tensor) -> Tensor:
-            speeds = torch.fft.irfftn(modes * velocity, box.shape, (-2, -1)).abs()
+            speeds = kept.values(modes * velocity).abs()
             passed = largest[0] * speeds[:, 0] + largest[1] * speeds[:, 1]
             return passed.flatten(1).amax(1) / COURANT
 
         return of
 
-    @staticmethod
-    def _velocity(box: Grid, device: torch.device | str) -> Tensor:
-        """What multiplies the modes of w to give those of v."""
-        k = wave_numbers(box, device)
-        norm = squared(k)
-        inverse = torch.where(norm == 0, 0.0, 1 / norm)
-        return torch.stack([1j * k[1] * inverse, -1j * k[0] * inverse])
-
     def monitored(self, states: Tensor) -> dict[str, Tensor]:
         return {"mean_vorticity": states.mean((-2, -1)).abs().flatten(1).amax(1)}
+
+
+def _velocity(kept: KeptModes) -> Tensor:
+    """What multiplies the modes of w to give those of v."""
+    kx, ky = kept.k
+    norm = squared((kx, ky))
+    inverse = torch.where(norm == 0, 0.0, 1 / norm)
+    return kept.laid_out(torch.stack([1j * ky * inverse, -1j * kx * inverse]))

@@ -53,7 +53,7 @@ def etdrk4(
             a = torch.addcmul(rest, half, n)
             n_a = tendency(now + h / 2, a)
             n_b = tendency(now + h / 2, rest.addcmul_(half, n_a))
-            a.mul_(decay_half).addcmul_(half, torch.sub(2 * n_b, n))
+            a.mul_(decay_half).addcmul_(half, n_b, value=2).addcmul_(half, n, value=-1)
             n_c = tendency(now + h, a)
             u = (decay * u).addcmul_(first, n).addcmul_(middle, n_a.add_(n_b)).addcmul_(last, n_c)
         return u
