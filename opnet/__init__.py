@@ -12,7 +12,7 @@ from opnet.data.describe import describe
 from opnet.data.formats.neuraloperator import NeuralOperatorFiles
 from opnet.data.formats.the_well_write import write_the_well
 from opnet.data.generate import generate
-from opnet.data.graph_dynamics import ReactionDiffusion, reaction_diffusion_data
+from opnet.data.graph_trajectories import graph_trajectories
 from opnet.data.recipe import DataRecipe
 from opnet.data.store import Store
 from opnet.evaluation.convergence import ConvergenceStudy, measure_convergence
@@ -94,8 +94,11 @@ from opnet.solvers.pde.gray_scott import GrayScott
 from opnet.solvers.pde.heat import Heat
 from opnet.solvers.pde.kolmogorov import KolmogorovFlow
 from opnet.solvers.pde.korteweg_de_vries import KortewegDeVries
+from opnet.solvers.pde.kuramoto import Kuramoto
 from opnet.solvers.pde.kuramoto_sivashinsky import KuramotoSivashinsky
 from opnet.solvers.pde.navier_stokes import NavierStokes
+from opnet.solvers.pde.reaction_diffusion import ReactionDiffusion
+from opnet.solvers.pde.sir import SIR
 from opnet.solvers.pde.swift_hohenberg import SwiftHohenberg
 from opnet.solvers.pde.wave import Wave
 from opnet.spaces.fields.base import RandomField

@@ -17,8 +17,9 @@ from opnet.cli.recipe import ConvergenceTable, GraphonTable, Recipe, StudyTable,
 from opnet.cli.run_folder import RunFolder
 from opnet.cli.signature import check_arguments
 from opnet.core.errors import RecipeError, SolveError
+from opnet.core.registry import lookup, names
 from opnet.data.batch import ArrayDataset
-from opnet.data.graph_dynamics import ReactionDiffusion, reaction_diffusion_data
+from opnet.data.graph_trajectories import graph_trajectories
 from opnet.data.manifest import digest_of
 from opnet.data.recipe import TEST_OFFSET
 from opnet.evaluation.convergence import ConvergenceStudy
@@ -30,6 +31,7 @@ from opnet.evaluation.report import Report
 from opnet.evaluation.transfer import TransferStudy, measure_transfer
 from opnet.graphs.graphon import Graphon
 from opnet.graphs.sampling import REGIMES
+from opnet.solvers.pde.graph_dynamics import GraphDynamics
 from opnet.training.fit import Run, fit
 
 DATA_KEYS = ("problem", "graphon", "regime", "times", "n_train", "n_test")
@@ -56,9 +58,12 @@ class GraphJob(Job):
         if len(self.metrics) != 1:
             raise RecipeError(f"{where}: [evaluation] metrics: expected one for graphs, found {len(self.metrics)}")
         problem = self.named("problem", recipe.data.problem or "", "[data] problem")
-        if problem is not ReactionDiffusion:
-            raise RecipeError(f"{where}: [data] problem: expected 'reaction_diffusion', found {recipe.data.problem!r}")
-        self.dynamics = self.construct(ReactionDiffusion, recipe.data.arguments, "data", siblings=DATA_KEYS)
+        if not issubclass(problem, GraphDynamics):
+            known = [name for name in names("problem") if issubclass(lookup("problem", name), GraphDynamics)]
+            raise RecipeError(
+                f"{where}: [data] problem: expected one of {', '.join(known)}, found {recipe.data.problem!r}"
+            )
+        self.dynamics = self.construct(problem, recipe.data.arguments, "data", siblings=DATA_KEYS)
         if recipe.data.graphon is None or recipe.data.n_train is None or recipe.data.n_test is None:
             raise RecipeError(f"{where}: [data]: expected graphon, n_train and n_test beside a problem on graphs")
         times = recipe.data.times
@@ -150,7 +155,7 @@ class GraphJob(Job):
         table = self.recipe.data
         offset, count = (0, table.n_train) if split == "train" else (TEST_OFFSET, table.n_test)
         assert count is not None
-        return reaction_diffusion_data(
+        return graph_trajectories(
             self.dynamics,
             self.graphon,
             n,
