@@ -45,7 +45,7 @@ class KolmogorovFlow(Vorticity):
     times: float | tuple[float, ...] = tuple(map(float, range(11)))
     reynolds: float = 500.0
     wave: int = 4
-    initial: RandomField | str = "pino"  # type: ignore[assignment]
+    initial: RandomField | str = "pino"
     nodes: int = 256
     step: float = 0.01
 

@@ -51,7 +51,7 @@ class NavierStokes(Vorticity):
     times: float | tuple[float, ...] = tuple(map(float, range(51)))
     nu: float = 1e-3
     forcing: float = 0.1
-    initial: RandomField | str = "code"  # type: ignore[assignment]
+    initial: RandomField | str = "code"
     nodes: int = 256
     step: float = 0.02
 
