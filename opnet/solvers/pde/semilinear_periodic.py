@@ -22,6 +22,8 @@ from opnet.spaces.grid import Grid
 
 RESOLVED = {1: 1e-16, 2: 1e-12}  # by the number of axes: largest share of the energy in the highest third of modes kept
 MOST = {1: 8192, 2: 512}  # nodes an axis
+LEAST = 32  # nodes an axis
+IDLE, ROUNDING = 1e-20, 1e-24  # tails above which a box that shrank grows again, and below which it shrinks
 CHECK = 20  # steps after which it is asked again how long they may be
 VALUES_AT_ONCE = 2**17  # of a batch: fewer leave torch's overhead dominant, more leave the caches
 
@@ -46,11 +48,14 @@ class SemilinearPeriodic(PeriodicProblem):
         step: the largest step in time.
         resolved: the largest share of the energy in the highest third of the modes kept, by the number of axes.
         most: nodes an axis, by the number of axes.
+        follows_spectrum: whether each sample has a box of its own, of half as many nodes once the others' modes are
+            below rounding (not before the first check: a start may have few modes), and of more as soon as their energy nears what `resolved` allows.
     """
 
     nodes: int
     step: float
 
+    follows_spectrum: ClassVar[bool] = False
     resolved: ClassVar[dict[int, float]] = RESOLVED
     most: ClassVar[dict[int, int]] = MOST
     order: ClassVar[float] = 4
@@ -129,20 +134,56 @@ class SemilinearPeriodic(PeriodicProblem):
 
     def _march(self, start: Tensor, grid: Grid, box: Grid, step: float) -> list[Solved]:
         """Each sample by itself."""
-        kept = KeptModes(box, start.device)
-        modes = kept.of(start) * kept.mask
-        symbol = kept.laid_out(torch.stack(self.symbols(kept.k)))
-        rate = self.stability_rate(box, start.device)
-        checks = self.frames if rate is None else _cut(self.frames, CHECK * self.step)
-        frames = etdrk4(symbol, self.tendency(box, start.device), modes, checks, step, rate)
-        frames = [state for t, state in zip(checks, frames, strict=True) if t in self.frames]
-        states = torch.stack([kept.values(frame) for frame in frames], 1)
+        if self.follows_spectrum and len(start) > 1:
+            return [solved for row in start.split(1) for solved in self._march(row, grid, box, step)]
+        marching = _OnBox(self, box, start.device)
+        on_boxes = {box.shape: marching}
+        modes = marching.kept.of(start) * marching.kept.mask
+        values, tails = [marching.kept.values(modes)], [spectrum_tail(modes, box, KEPT)]
+        for t, end in pairwise(self._checks(marching)):
+            if self.follows_spectrum and t > 0 and (nodes := self._nodes_for(modes, marching.kept.box, box)):
+                if (shape := (nodes,) * box.dim) not in on_boxes:
+                    on_boxes[shape] = _OnBox(self, self.box(nodes), start.device)
+                modes, marching = marching.move(modes, on_boxes[shape]), on_boxes[shape]
+            modes = marching.advance(modes, t, end, step)
+            if end in self.frames:
+                values.append(evaluate(marching.kept.values(modes), marching.kept.box, box))
+                tails.append(spectrum_tail(modes, marching.kept.box, KEPT))
+        states = torch.stack(values, 1)
         first = 1 if self.depends_on_grid or self.start_modes else 0  # its modes are kept; the equation may damp them
-        tail = torch.stack([spectrum_tail(frame, box, KEPT).amax(1) for frame in frames[first:]]).amax(0)
-        diagnostics = {"spectrum_tail": tail, **self.monitored(states)}
+        diagnostics = {"spectrum_tail": torch.stack(tails[first:]).amax((0, 2)), **self.monitored(states)}
         states = evaluate(states, box, grid)
         rows = range(len(states))
         return [Solved(states[i], {name: values[i] for name, values in diagnostics.items()}) for i in rows]
+
+    def _checks(self, marching: _OnBox) -> Sequence[float]:
+        return self.frames if marching.rate is None else _cut(self.frames, CHECK * self.step)
+
+    def _nodes_for(self, modes: Tensor, box: Grid, start: Grid) -> int:
+        """How many nodes an axis the modes of a sample need from here on; 0 for those there are."""
+        n = box.shape[0]
+        enough = IDLE if n < start.shape[0] else self.resolved[box.dim] / 10
+        if float(spectrum_tail(modes, box, KEPT).amax()) > enough and 2 * n <= self.most[box.dim]:
+            return 2 * n
+        of_half = spectrum_tail(modes, box, KEPT / 2)  # what the highest third would hold with half as many, and more
+        return n // 2 if n % 4 == 0 and n > LEAST and float(of_half.amax()) < ROUNDING else 0
+
+
+class _OnBox:
+    """A problem's modes on a box, and how they advance there."""
+
+    def __init__(self, problem: SemilinearPeriodic, box: Grid, device: torch.device) -> None:
+        self.kept = KeptModes(box, device)
+        self.symbol = self.kept.laid_out(torch.stack(problem.symbols(self.kept.k)))
+        self.tendency, self.rate = problem.tendency(box, device), problem.stability_rate(box, device)
+        self.multipliers: dict[float, list[Tensor]] = {}
+
+    def advance(self, modes: Tensor, t: float, end: float, step: float) -> Tensor:
+        return etdrk4(self.symbol, self.tendency, modes, (t, end), step, self.rate, self.multipliers)[-1]
+
+    def move(self, modes: Tensor, other: _OnBox) -> Tensor:
+        """The modes on another box, which keeps what there is in them."""
+        return other.kept.of(evaluate(self.kept.values(modes), self.kept.box, other.kept.box)) * other.kept.mask
 
 
 def _cut(frames: Sequence[float], longest: float) -> list[float]:

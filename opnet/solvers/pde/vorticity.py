@@ -35,6 +35,7 @@ class Vorticity(SemilinearPeriodic):
 
     input_names: ClassVar[tuple[str, ...]] = ("w",)
     target_names: ClassVar[tuple[str, ...]] = ("w",)
+    follows_spectrum: ClassVar[bool] = True
     resolved: ClassVar[dict[int, float]] = {2: 1e-6}
     solver: ClassVar[str] = (
         "Fourier modes of the vorticity, the lower two thirds kept (2/3 rule), as many as it takes for their highest "

@@ -81,3 +81,23 @@ def test_wrong_arguments_say_what_was_expected():
     ):
         with pytest.raises(ValueError, match=match):
             NavierStokes(**arguments)
+
+
+def test_boxes_follow_the_spectrum_and_lose_nothing(monkeypatch):
+    """Viscosity soon clears most of the modes that w_0 has."""
+    rough = GaussianField(7.0, 2.5, 7.0**1.5, boundary="periodic", max_mode=40)
+    problem = small(times=(0.0, 4.0, 8.0), initial=rough, nodes=128, nu=4e-3, forcing=0.4)
+    sizes = []
+    own = NavierStokes._nodes_for
+
+    def noted(self, modes, box, start):
+        sizes.append(box.shape[0])
+        return own(self, modes, box, start)
+
+    monkeypatch.setattr(NavierStokes, "_nodes_for", noted)
+    followed = problem.solve(0, [0, 1], problem.grid(48)).states
+    assert min(sizes) <= 64
+    assert max(sizes) == 128
+    monkeypatch.setattr(NavierStokes, "follows_spectrum", False)
+    fixed = problem.solve(0, [0, 1], problem.grid(48)).states
+    torch.testing.assert_close(followed, fixed, rtol=0, atol=1e-9)

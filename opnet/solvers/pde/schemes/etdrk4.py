@@ -21,6 +21,7 @@ def etdrk4(
     frames: Sequence[float],
     step: float,
     rate: Callable[[Tensor], Tensor] | None = None,
+    made: dict[float, list[Tensor]] | None = None,
 ) -> list[Tensor]:
     """`u_t = symbol u + tendency(t, u)` from `modes` at the first frame, at every frame; equal steps between frames.
 
@@ -33,13 +34,14 @@ def etdrk4(
         step: the largest step.
         rate: modes -> (sample,): steps from a frame on are halved until they are at most 1 / rate, for each sample as
             it needs and whatever the others do; at most 10 times.
+        made: multipliers by step, which are kept here for further calls with the same symbol.
 
     >>> modes = torch.ones(1, dtype=torch.complex128)
     >>> end = etdrk4(torch.tensor([-1.0]).double(), lambda t, u: -u, modes, (0.0, 1.0), 0.05)[-1]
     >>> round(float(end.real), 6), round(float(torch.e ** torch.tensor(-2.0)), 6)
     (0.135335, 0.135335)
     """
-    states, made = [modes], {}
+    states, made = [modes], {} if made is None else made
 
     def advance(u: Tensor, t: float, end: float, count: int) -> Tensor:
         h = (end - t) / count
