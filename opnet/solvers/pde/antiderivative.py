@@ -1,0 +1,48 @@
+"""`Antiderivative`: the integral of a function, the simplest operator there is to learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import Tensor
+
+from opnet.core.registry import register
+from opnet.solvers.pde.driven_ode import DrivenODE
+from opnet.spaces.fields.base import RandomField
+from opnet.spaces.fields.rbf import RBFField
+
+
+@register("problem", "antiderivative")
+@dataclass(frozen=True)
+class Antiderivative(DrivenODE):
+    r"""`s' = u`, s(0) = 0 on (0, length): the map from u to `s(x) = \int_0^x u`.
+
+    L. Lu, P. Jin and G. E. Karniadakis, *DeepONet*, arXiv:1910.03193, section 4.1.1; u there is a Gaussian process with
+    a squared exponential kernel of length .2 on the unit interval, read by 100 sensors: a resolution of 100. All
+    quantities are dimensionless.
+
+    Args:
+        length: of the interval.
+        input: the distribution of u.
+
+    Raises:
+        ValueError: unless length is positive.
+
+    >>> samples = Antiderivative().sample(0, [0, 1], 100)
+    >>> samples.targets.shape, float(samples.discretisation_error.max()) < 1e-8
+    (torch.Size([2, 1, 100]), True)
+    """
+
+    length: float = 1.0
+    input: RandomField = field(default_factory=lambda: RBFField(0.2))
+
+    equation: ClassVar[str] = "s' = u(x), s(0) = 0, x in (0, length)"
+    target_names: ClassVar[tuple[str, ...]] = ("s",)
+    units: ClassVar[dict[str, str]] = dict.fromkeys(("x", "u", "s", "length", "input"), "1")
+
+    def __post_init__(self) -> None:
+        self.check("length")
+
+    def change(self, s: list[Tensor], u: Tensor) -> list[Tensor]:
+        return [u]
