@@ -49,7 +49,8 @@ class SemilinearPeriodic(PeriodicProblem):
         resolved: the largest share of the energy in the highest third of the modes kept, by the number of axes.
         most: nodes an axis, by the number of axes.
         follows_spectrum: whether each sample has a box of its own, of half as many nodes once the others' modes are
-            below rounding (not before the first check: a start may have few modes), and of more as soon as their energy nears what `resolved` allows.
+            below rounding (not before the first check: a start may have few modes), and of more as soon as their
+            energy nears what `resolved` allows.
     """
 
     nodes: int
