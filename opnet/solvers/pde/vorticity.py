@@ -39,8 +39,8 @@ class Vorticity(SemilinearPeriodic):
     resolved: ClassVar[dict[int, float]] = {2: 1e-6}
     solver: ClassVar[str] = (
         "Fourier modes of the vorticity, the lower two thirds kept (2/3 rule), at any time as many as it takes for "
-        "their highest third to hold at most 1e-6 of the energy (up to 512 nodes an axis); ETDRK4 in steps of at most 1.5 "
-        "over speed and largest wave number (order 4)"
+        "their highest third to hold at most 1e-6 of the energy (up to 512 nodes an axis); ETDRK4 in steps of at most "
+        "1.5 over speed and largest wave number (order 4)"
     )
     diagnostics: ClassVar[dict[str, str]] = {
         **SemilinearPeriodic.diagnostics,
