@@ -33,7 +33,8 @@ class Lorenz96(LorenzSites):
         rtol: tolerance of a step, relative and absolute.
 
     Raises:
-        ValueError: unless there are 4 sites or more, F is finite, rtol lies between 1e-11 and 1 and spin_up is not negative.
+        ValueError: unless there are 4 sites or more, F is finite, rtol lies between 1e-11 and 1, and spin_up is not
+            negative.
 
     >>> samples = Lorenz96(times=(0.0, 0.5, 1.0), sites=8).sample(0, [0], 8)
     >>> samples.targets.shape, float(samples.discretisation_error) < 1e-6
