@@ -57,7 +57,7 @@ class DiffusionSorption(Evolution):
     Raises:
         ValueError: for parameters out of these ranges.
 
-    >>> samples = DiffusionSorption(times=50.0).sample(0, [0, 7], 32)
+    >>> samples = DiffusionSorption(times=50.0, rtol=1e-5).sample(0, [0, 7], 32)
     >>> samples.targets.shape, bool((samples.diagnostics["minimum"] > 0).all())
     (torch.Size([2, 1, 32]), True)
     """
