@@ -33,11 +33,16 @@ def test_every_room_says_what_belongs_there():
 
 def test_recipes_of_the_clone_are_valid(tmp_path):
     from opnet.cli.commands import open_job
+    from opnet.cli.objects import data_recipe
+    from opnet.cli.recipe import Recipe, read_data_recipe
 
     recipes = sorted((ROOT / "datasets").glob("*/*.toml"))
     assert {f"{r.parent.name}/{r.name}" for r in recipes} >= {
         "darcy/quick.toml", "darcy/neuraloperator16.toml", "graphon/quick.toml",
     }  # fmt: skip
-    for recipe in recipes:
-        needs_files = "format =" in recipe.read_text()
-        open_job(recipe, [], None, data=tmp_path if needs_files else None)
+    for path in recipes:
+        recipe = read_data_recipe(path)
+        if isinstance(recipe, Recipe):
+            open_job(path, [], None, data=tmp_path if recipe.data.format else None)
+        else:
+            data_recipe(recipe, path)

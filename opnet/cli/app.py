@@ -87,10 +87,12 @@ def generate(
 ) -> None:
     """Make the recipe's data set alone, as a store that runs of the recipe will share.
 
+    The recipe needs no [model] and no [training].
+
     Example:  opnet generate datasets/darcy/quick.toml --workers 2
     """
-    job = commands.open_job(recipe, settings or [], seed)
-    commands.generate_store(job, Console(quiet=quiet, as_json=json), out=out, workers=workers)
+    console = Console(quiet=quiet, as_json=json)
+    commands.generate_store(recipe, settings or [], seed, console, out=out, workers=workers)
 
 
 @app.command()

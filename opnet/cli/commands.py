@@ -13,7 +13,8 @@ from opnet.cli.graph_job import GraphJob
 from opnet.cli.grid_job import GridJob
 from opnet.cli.inspection import inspection
 from opnet.cli.job import Job
-from opnet.cli.recipe import read_recipe
+from opnet.cli.objects import data_recipe
+from opnet.cli.recipe import read_data_recipe, read_recipe
 from opnet.cli.run_folder import RunFolder
 from opnet.core.errors import RecipeError
 from opnet.core.registry import KINDS, lookup, names
@@ -28,7 +29,7 @@ def open_job(
     path: Path, settings: Sequence[str], seed: int | None, *, data: Path | None = None, device: str = "cpu"
 ) -> Job:
     """The job a recipe describes; its kind is that of its model's domain."""
-    recipe = read_recipe(path, [*settings, *([] if seed is None else [f"seed={seed}"])])
+    recipe = read_recipe(path, with_seed(settings, seed))
     name = recipe.model.model_class
     try:
         domain = lookup("model", name).domain
@@ -36,6 +37,11 @@ def open_job(
         raise RecipeError(f"{path}: [model] class: {error}") from error
     job_class = GraphJob if domain == "graph" else GridJob
     return job_class(recipe, path, data=data, device=device)
+
+
+def with_seed(settings: Sequence[str], seed: int | None) -> list[str]:
+    """Settings that overrule the recipe's seed too."""
+    return [*settings, *([] if seed is None else [f"seed={seed}"])]
 
 
 def run(job: Job, console: Console, *, out: Path | None, workers: int) -> None:
@@ -82,12 +88,12 @@ def train(job: Job, console: Console, *, out: Path | None, workers: int) -> None
     console.answer(f"checkpoints: {folder.checkpoints}")
 
 
-def generate_store(job: Job, console: Console, *, out: Path | None, workers: int) -> None:
+def generate_store(
+    where: Path, settings: Sequence[str], seed: int | None, console: Console, *, out: Path | None, workers: int
+) -> None:
     """The recipe's data alone, by default as a shared store beside the recipe."""
-    recipe = job.data_recipe if isinstance(job, GridJob) else None
-    if recipe is None:
-        raise RecipeError(f"{job.where}: [data]: expected a problem that makes a store, found none")
-    shared = job.where.parent / "data"
+    recipe = data_recipe(read_data_recipe(where, with_seed(settings, seed)), where)
+    shared = where.parent / "data"
     if out is not None and out.exists() and not out.is_dir():
         raise RecipeError(f"{out}: expected a folder, found a file")
     path = out or shared / f"{recipe.name}-{recipe.digest[:8]}"

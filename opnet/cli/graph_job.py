@@ -13,6 +13,7 @@ import torch
 from opnet.cli.console import Console
 from opnet.cli.graph_report import graph_report, summary
 from opnet.cli.job import Job, say_how_trained
+from opnet.cli.objects import check_data_keys, construct, named
 from opnet.cli.recipe import ConvergenceTable, GraphonTable, Recipe, StudyTable, TransferTable
 from opnet.cli.run_folder import RunFolder
 from opnet.cli.signature import check_arguments
@@ -47,7 +48,7 @@ class GraphJob(Job):
         super().__init__(recipe, where, data=data, device=device)
         if data is not None:
             raise RecipeError(f"{where}: expected no --data, since graph recipes make their own trajectories")
-        self.check_data_keys(DATA_KEYS, "graphs")
+        check_data_keys(recipe.data, DATA_KEYS, "graphs", where)
         for key, value, none in (
             ("[training] validation_share", recipe.training.validation_share, 0.0),
             ("[training] augmentation", self.config.augmentation, "none"),
@@ -57,18 +58,19 @@ class GraphJob(Job):
                 raise RecipeError(f"{where}: {key}: expected {none!r} for graphs, found {value!r}")
         if len(self.metrics) != 1:
             raise RecipeError(f"{where}: [evaluation] metrics: expected one for graphs, found {len(self.metrics)}")
-        problem = self.named("problem", recipe.data.problem or "", "[data] problem")
+        problem = named("problem", recipe.data.problem or "", f"{where}: [data] problem")
         if not issubclass(problem, GraphDynamics):
             known = [name for name in names("problem") if issubclass(lookup("problem", name), GraphDynamics)]
             raise RecipeError(
                 f"{where}: [data] problem: expected one of {', '.join(known)}, found {recipe.data.problem!r}"
             )
-        self.dynamics = self.construct(problem, recipe.data.arguments, "data", siblings=DATA_KEYS)
+        self.dynamics = construct(problem, recipe.data.arguments, f"{where}: [data] ", siblings=DATA_KEYS)
         if recipe.data.graphon is None or recipe.data.n_train is None or recipe.data.n_test is None:
             raise RecipeError(f"{where}: [data]: expected graphon, n_train and n_test beside a problem on graphs")
-        times = recipe.data.times
-        if len(times) < 2 or any(a >= b for a, b in pairwise(times)):
-            raise RecipeError(f"{where}: [data] times: expected two or more in ascending order, found {list(times)}")
+        times = recipe.data.times or (0.0, 1.0)
+        if not isinstance(times, tuple) or len(times) < 2 or any(a >= b for a, b in pairwise(times)):
+            raise RecipeError(f"{where}: [data] times: expected two or more in ascending order, found {times}")
+        self.times = times
         self.graphon = self._graphon(recipe.data.graphon, recipe.data.regime, "[data]")
         self.architecture = self.new_model()
         self.convergence = recipe.evaluation.convergence or ConvergenceTable.model_validate({})
@@ -160,7 +162,7 @@ class GraphJob(Job):
             self.graphon,
             n,
             range(offset, offset + count),
-            table.times,
+            self.times,
             truth=truth,
             seed=self.recipe.seed,
             regime=table.regime,
@@ -193,7 +195,7 @@ class GraphJob(Job):
     def _graphon(self, table: GraphonTable, regime: str, key: str) -> Graphon:
         if regime not in REGIMES:
             raise RecipeError(f"{self.where}: {key} regime: expected one of {', '.join(REGIMES)}, found {regime!r}")
-        factory = self.named("graphon", table.name, f"{key} graphon")
+        factory = named("graphon", table.name, f"{self.where}: {key} graphon")
         checked = check_arguments(factory, table.arguments, f"{self.where}: {key} graphon {table.name}: ")
         try:
             return factory(**checked)

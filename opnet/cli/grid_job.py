@@ -13,6 +13,7 @@ from opnet.cli.console import Console
 from opnet.cli.find_store import find_store
 from opnet.cli.grid_report import grid_report, summary
 from opnet.cli.job import Job, say_how_trained
+from opnet.cli.objects import check_data_keys, construct, data_recipe, named
 from opnet.cli.recipe import Recipe
 from opnet.cli.run_folder import RunFolder
 from opnet.core.errors import DataError, RecipeError
@@ -26,14 +27,10 @@ from opnet.evaluation.report import Report
 from opnet.models.base import Model
 from opnet.models.normalised import Normalised
 from opnet.models.symmetrised import Symmetrised
-from opnet.solvers.pde.problem import Problem
 from opnet.spaces.grid import Grid
 from opnet.training.checkpoint import load_latest
 from opnet.training.fit import fit
 
-MADE_KEYS = (
-    "problem", "n_train", "n_test", "train_resolution", "resolutions", "dtype", "error_share", "path",
-)  # fmt: skip
 FILE_KEYS = ("format", "path")
 
 
@@ -52,16 +49,20 @@ class GridJob(Job):
         if table.problem is not None:
             if data is not None:
                 raise RecipeError(f"{where}: expected no --data, since [data] problem says what to make")
-            self.check_data_keys(MADE_KEYS, "a problem on grids")
-            self.data_recipe = self._data_recipe()
+            self.data_recipe = data_recipe(recipe, where)
+            if table.dtype != self.config.precision:
+                raise RecipeError(
+                    f"{where}: [data] dtype: expected {self.config.precision!r}, the [training] precision, "
+                    f"found {table.dtype!r}"
+                )
             problem = self.data_recipe.problem
             for resolution in {self.data_recipe.train_resolution, *self.data_recipe.test_resolutions}:
                 self._check_model(problem.grid(resolution), len(problem.input_names), len(problem.target_names))
             self._check_evaluation(self.data_recipe.n_train, self.data_recipe.test_resolutions)
         elif table.format is not None:
-            self.check_data_keys(FILE_KEYS, "files of a foreign format")
-            reader = self.named("format", table.format, "[data] format")
-            self.construct(reader, table.arguments, "data", siblings=FILE_KEYS)
+            check_data_keys(table, FILE_KEYS, "files of a foreign format", where)
+            reader = named("format", table.format, f"{where}: [data] format")
+            construct(reader, table.arguments, f"{where}: [data] ", siblings=FILE_KEYS)
             if self.data_path is None:
                 raise RecipeError(
                     f"{where}: [data] path: expected the folder of the files, or --data DIR, found neither"
@@ -195,36 +196,6 @@ class GridJob(Job):
                     labels = {"data": self.data_name, "split": "test", "resolution": list(test.grid.shape)}
                     records.append(record(name, mean, low=low, high=high, **labels))
         return records
-
-    def _data_recipe(self) -> DataRecipe:
-        table = self.recipe.data
-        assert table.problem is not None
-        problem_class = self.named("problem", table.problem, "[data] problem")
-        if not issubclass(problem_class, Problem):
-            raise RecipeError(
-                f"{self.where}: [data] problem: expected one on grids, as the model {self.recipe.model.model_class} "
-                f"is, found {table.problem!r}"
-            )
-        problem = self.construct(problem_class, table.arguments, "data", siblings=MADE_KEYS)
-        if table.n_train is None or table.n_test is None or table.train_resolution is None:
-            raise RecipeError(f"{self.where}: [data]: expected n_train, n_test and train_resolution beside a problem")
-        if table.dtype != self.config.precision:
-            raise RecipeError(
-                f"{self.where}: [data] dtype: expected {self.config.precision!r}, the [training] precision, "
-                f"found {table.dtype!r}"
-            )
-        given = {
-            "problem": problem,
-            "n_train": table.n_train,
-            "n_test": table.n_test,
-            "train_resolution": table.train_resolution,
-            "test_resolutions": table.resolutions,
-            "seed": self.recipe.seed,
-            "dtype": table.dtype,
-            "error_share": table.error_share,
-            "name": self.recipe.name,
-        }
-        return self.construct(DataRecipe, {}, "data", given=given)
 
     def _check_evaluation(self, n_train: int, made: Sequence[int]) -> None:
         """Raise for resolutions to measure at that the data do not have, or a share that leaves nothing to train on."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from opnet.cli.console import Console
-from opnet.cli.recipe import DataTable, Recipe, TrainingTable
+from opnet.cli.objects import construct, named
+from opnet.cli.recipe import Recipe, TrainingTable
 from opnet.cli.run_folder import RunFolder
-from opnet.cli.signature import check_arguments
-from opnet.core.errors import RecipeError
-from opnet.core.registry import lookup
 from opnet.evaluation.records import Record
 from opnet.evaluation.report import Report
 from opnet.models.base import Model
@@ -36,15 +34,16 @@ class Job(ABC):
 
     def __init__(self, recipe: Recipe, where: Path, *, data: Path | None = None, device: str = "cpu") -> None:
         self.recipe, self.where, self.device = recipe, where, device
-        self.config = self.construct(
+        self.config = construct(
             FitConfig,
             recipe.training.arguments,
-            "training",
+            f"{where}: [training] ",
             siblings=TrainingTable.model_fields,
             given={"device": device, "seed": recipe.seed},
         )
-        self.metrics = tuple(self.named("metric", name, "[evaluation] metrics")() for name in recipe.evaluation.metrics)
-        self.loss = self.named("loss", recipe.training.loss, "[training] loss")()
+        metrics = f"{where}: [evaluation] metrics"
+        self.metrics = tuple(named("metric", name, metrics)() for name in recipe.evaluation.metrics)
+        self.loss = named("loss", recipe.training.loss, f"{where}: [training] loss")()
         self.run: Run | None = None
 
     @abstractmethod
@@ -72,49 +71,11 @@ class Job(ABC):
     def data_digest(self) -> str:
         """Digest of the data the run stands on."""
 
-    def construct(
-        self,
-        target: Any,
-        table: dict[str, Any],
-        section: str,
-        *,
-        siblings: Collection[str] = (),
-        given: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """`target(**table, **given)`, with everything wrong about the table said in one sentence.
-
-        `siblings` are the keys that the section has besides.
-        """
-        given = given or {}
-        arguments = check_arguments(target, table, f"{self.where}: [{section}] ", tuple(given), siblings)
-        try:
-            return target(**arguments, **given)
-        except ValueError as error:
-            # The class's name says nothing to who wrote the recipe.
-            said = str(error).removeprefix(f"{target.__name__}.").removeprefix(f"{target.__name__}: ")
-            raise RecipeError(f"{self.where}: [{section}] {said}") from error
-
-    def check_data_keys(self, keys: Collection[str], kind: str) -> None:
-        """Raise for a key of `[data]` that was set but means nothing to data of this kind."""
-        for key, field in DataTable.model_fields.items():
-            if key not in keys and getattr(self.recipe.data, key) != field.get_default():
-                raise RecipeError(
-                    f"{self.where}: [data] {key}: unknown key for {kind}; expected one of {', '.join(keys)}"
-                )
-
-    def named(self, kind: str, name: str, key: str) -> Any:
-        """The registered class that `key` names."""
-        try:
-            return lookup(kind, name)
-        except ValueError as error:
-            raise RecipeError(f"{self.where}: {key}: {error}") from error
-
     def new_model(self) -> Model:
         """The recipe's model, newly initialised."""
         table = self.recipe.model
-        return self.construct(
-            self.named("model", table.model_class, "[model] class"), table.arguments, "model", siblings=("symmetrise",)
-        )
+        model_class = named("model", table.model_class, f"{self.where}: [model] class")
+        return construct(model_class, table.arguments, f"{self.where}: [model] ", siblings=("symmetrise",))
 
 
 def say_how_trained(console: Console, what: str, run: Run) -> None:

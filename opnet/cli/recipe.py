@@ -47,8 +47,9 @@ class DataTable(_Arguments):
     """`[data]`: a problem to generate (its parameters are further keys), or files of a foreign format to read.
 
     Each kind of data takes its own keys: on grids `train_resolution`, `resolutions`, `dtype` and `error_share` say
-    where and how it is solved; on graphs `graphon` and `regime` say how graphs are drawn, and trajectories are solved
-    at `times`, the first the initial one. `path` says where files, or a store used before, stand.
+    where and how it is solved; on graphs `graphon` and `regime` say how graphs are drawn. `times` are those of
+    trajectories, the first the initial one; on grids a number asks for the map to that time. `path` says where files,
+    or a store used before, stand.
     """
 
     problem: str | None = None
@@ -62,7 +63,7 @@ class DataTable(_Arguments):
     error_share: float = Field(1.0, ge=0, le=1)
     graphon: GraphonTable | None = None
     regime: str = "weighted"
-    times: tuple[float, ...] = (0.0, 1.0)
+    times: float | tuple[float, ...] | None = None
 
 
 class ModelTable(_Arguments):
@@ -113,16 +114,13 @@ class EvaluationTable(_Table):
     transfer: TransferTable | None = None
 
 
-class Recipe(_Table):
-    """A whole recipe; see `datasets/` for examples."""
+class DataOnlyRecipe(_Table):
+    """A recipe that says what data to make, and nothing of a model."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     description: str = ""
     seed: int = Field(0, ge=0)
     data: DataTable
-    model: ModelTable
-    training: TrainingTable
-    evaluation: EvaluationTable = Field(default_factory=lambda: EvaluationTable.model_validate({}))
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -137,6 +135,14 @@ class Recipe(_Table):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+class Recipe(DataOnlyRecipe):
+    """A whole recipe; see `datasets/` for examples."""
+
+    model: ModelTable
+    training: TrainingTable
+    evaluation: EvaluationTable = Field(default_factory=lambda: EvaluationTable.model_validate({}))
+
+
 def read_recipe(path: str | Path, settings: Sequence[str] = ()) -> Recipe:
     """The recipe at `path` with `key=value` settings laid over it.
 
@@ -147,6 +153,14 @@ def read_recipe(path: str | Path, settings: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: naming the file, the key, what was expected and what was found.
     """
+    recipe = read_data_recipe(path, settings)
+    if not isinstance(recipe, Recipe):
+        raise RecipeError(f"{path}: expected [model] and [training], found a recipe of data alone (`opnet generate`)")
+    return recipe
+
+
+def read_data_recipe(path: str | Path, settings: Sequence[str] = ()) -> DataOnlyRecipe:
+    """The recipe at `path`, which need not say what to train on its data; otherwise as `read_recipe`."""
     path = Path(path)
     if path.is_dir():
         raise RecipeError(f"{path}: expected a recipe (a .toml file), found a folder")
@@ -160,7 +174,8 @@ def read_recipe(path: str | Path, settings: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: expected TOML, found {error}") from error
     for setting in settings:
         _lay_over(content, setting)
-    return validate(Recipe, content, f"{path}: ")
+    whole = content.keys() - DataOnlyRecipe.model_fields
+    return validate(Recipe if whole else DataOnlyRecipe, content, f"{path}: ")
 
 
 def _lay_over(content: dict[str, Any], setting: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from opnet.cli.app import _exit_code
+from opnet.data.dataset import open_dataset
 
 RECIPE = """
 name = "tiny"
@@ -199,7 +200,7 @@ WRONG = [
     (["model.in_channels=3"], "[model] inputs: expected (batch, 3, *grid)"),
     (["model.out_channels=2"], "[model] out_channels: expected 1, the channels of the data's targets, found 2"),
     (["data.dtype=float64"], "[data] dtype: expected 'float32', the [training] precision, found 'float64'"),
-    (["data.times=[0.0, 2.0]"], "[data] times: unknown key for a problem on grids; expected one of problem, n_train"),
+    (["data.times=[0.0, 2.0]"], "[data] times: unknown key for darcy, which has no time"),
     (["data.format=neuraloperator"], "[data] format: unknown key for a problem on grids"),
     (["training.validation_share=0.99"], "[training] validation_share: expected to leave some of 8 samples"),
     (["training.epochs=0"], "[training] epochs: expected an integer of at least 1, found 0"),
@@ -359,3 +360,25 @@ def test_wrong_words_are_wrong_input(words, message, capsys):
     err = capsys.readouterr().err
     assert err.startswith("error: ")
     assert message in err
+
+
+DATA_ALONE = """
+name = "alone"
+[data]
+problem = "advection"
+initial = { class = "SineWaves", max_mode = 3 }
+times = [0.0, 0.5, 1.0]
+n_train = 3
+n_test = 2
+train_resolution = 16
+"""
+
+
+def test_a_recipe_of_data_alone_makes_a_store_and_nothing_else(tmp_path, capsys):
+    path = tmp_path / "alone.toml"
+    path.write_text(DATA_ALONE)
+    assert _exit_code(["generate", str(path), "--out", str(tmp_path / "store")]) == 0
+    assert open_dataset(tmp_path / "store").train.batch([0, 2]).targets.shape == (2, 3, 1, 16)
+    capsys.readouterr()
+    assert _exit_code(["run", str(path)]) == 2
+    assert "expected [model] and [training], found a recipe of data alone" in capsys.readouterr().err
