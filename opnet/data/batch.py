@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -63,11 +64,15 @@ class Dataset(ABC):
         domain: the `Grid` or `Graph` all samples share.
         discretisation_error: relative L2 error of each target as the data set estimates it; None where unknown.
         residual: relative algebraic residual of each target as its solver left it; None where unknown.
+        diagnostics: further numbers of each sample, by name.
+        times: of the frames of trajectories, (time,); None where targets have no time axis.
     """
 
     domain: Domain
     discretisation_error: Tensor | None = None
     residual: Tensor | None = None
+    diagnostics: Mapping[str, Tensor] = MappingProxyType({})
+    times: Tensor | None = None
 
     @property
     def grid(self) -> Grid:
@@ -126,6 +131,7 @@ class ArrayDataset(Dataset):
         discretisation_error: Tensor | None = None,
         residual: Tensor | None = None,
         parameters: dict[str, Tensor] | None = None,
+        diagnostics: Mapping[str, Tensor] | None = None,
     ) -> None:
         for name, values in (("inputs", inputs), ("targets", targets)):
             if not (isinstance(values, Tensor) and values.is_floating_point()):
@@ -141,7 +147,7 @@ class ArrayDataset(Dataset):
             raise ValueError(f"inputs: expected (sample, channel, *{domain.shape}), found {tuple(inputs.shape)}")
         self.inputs, self.targets, self.domain, self.times = inputs, targets, domain, times
         self.discretisation_error, self.residual = discretisation_error, residual
-        self.parameters = parameters
+        self.parameters, self.diagnostics = parameters, dict(diagnostics or {})
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -156,7 +162,8 @@ class Subset(Dataset):
     """Some samples of a data set, read from it when asked for."""
 
     def __init__(self, whole: Dataset, indices: Tensor) -> None:
-        self.whole, self.indices, self.domain = whole, indices, whole.domain
+        self.whole, self.indices, self.domain, self.times = whole, indices, whole.domain, whole.times
+        self.diagnostics = {name: values[indices] for name, values in whole.diagnostics.items()}
         if whole.discretisation_error is not None:
             self.discretisation_error = whole.discretisation_error[indices]
         if whole.residual is not None:

@@ -92,7 +92,19 @@ def _open_store(store: Store) -> DataSplits:
         )
     provenance = {
         key: getattr(manifest, key)
-        for key in ("name", "equation", "units", "solver", "error_method", "seed", "software", "licence", "recipe")
+        for key in (
+            "name",
+            "equation",
+            "units",
+            "solver",
+            "error_method",
+            "diagnostics",
+            "seed",
+            "software",
+            "device",
+            "licence",
+            "recipe",
+        )
     }
     return DataSplits(
         train=StoreDataset(store, "train", trained[0]),

@@ -19,7 +19,8 @@ def describe(path: str | Path, *, format: str | None = None, **options: Any) -> 
     """What the data in the folder `path` are; every file is read and checked.
 
     Keys: `name`, `digest`, `resolutions`, `notes`; `train` and `test at N` with samples, shapes, types, grid, value
-    ranges, quantiles of residual and error bar; `provenance`. Nested values are tables, all else numbers and text.
+    ranges, times, quantiles of residual, error bar and diagnostics; `provenance`. Nested values are tables, all else
+    numbers and text.
 
     Raises:
         DataError: for data that are missing, unfinished or damaged.
@@ -57,8 +58,12 @@ def _describe_split(data: Dataset) -> dict[str, Any]:
         }
     if isinstance(data.domain, Grid):
         described["grid"] = data.domain.describe()
+    if data.times is not None:
+        described["times"] = {"frames": len(data.times), "first": float(data.times[0]), "last": float(data.times[-1])}
     for name in ("residual", "discretisation_error"):
         described[name] = quantiles(getattr(data, name))
+    for name, values in data.diagnostics.items():
+        described[name] = quantiles(values)
     return described
 
 

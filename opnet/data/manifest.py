@@ -8,15 +8,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Any
 
 from opnet.core.errors import DataError
-from opnet.data.shard import ARRAYS, FIELDS, ShardEntry
+from opnet.data.shard import ARRAYS, DIAGNOSTICS, FIELDS, ShardEntry
 from opnet.spaces.grid import Grid
 
 FORMAT = "opnet store"
-VERSION = 1
+VERSION = 2
 _FILE = re.compile(r"shards/[a-z]+-\d+-\d+\.h5")
+_NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -42,8 +44,11 @@ class Manifest:
         name, licence: as the recipe states them.
         recipe, recipe_digest: what the samples are made from, as plain data, and its SHA-256.
         equation, input_names, target_names, units, solver, error_method: as the problem states them.
+        diagnostics: name -> what the number says, for every further series of the samples.
+        times: of the frames of trajectories, the first that of the inputs; empty where targets have no time axis.
         seed: every sample is drawn from the stream of this seed and its index.
         software: versions of what made the store.
+        device: kind of device it was made on, "cpu" or "cuda": each has bytes of its own.
         grids: resolution -> `Grid.describe()`.
         splits: how many samples each split will hold at each resolution, as [split, resolution, samples].
         shards: the acknowledged files, in the order of `splits`.
@@ -59,8 +64,11 @@ class Manifest:
     units: dict[str, str]
     solver: str
     error_method: str
+    diagnostics: dict[str, str]
+    times: list[float]
     seed: int
     software: dict[str, str]
+    device: str
     grids: dict[str, dict[str, Any]]
     splits: list[list[Any]]
     shards: list[ShardEntry]
@@ -103,7 +111,10 @@ class Manifest:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise DataError(f"{where}: expected the manifest of an {FORMAT!r}, found another file")
         if content.get("version") != VERSION:
-            raise DataError(f"{where}: expected format version {VERSION}, found {content.get('version')!r}")
+            raise DataError(
+                f"{where}: expected a store of format version {VERSION}, found version {content.get('version')!r}: "
+                "another opnet made it; generate it again, or read it with that one"
+            )
         found = content.pop("digest", None)
         expected = digest_of(content)
         if found != expected:
@@ -123,6 +134,9 @@ class Manifest:
         for split in self.splits:
             if [type(entry) for entry in split] != [str, int, int] or str(split[1]) not in self.grids:
                 raise refuse("splits as [split, resolution with a grid, samples]", split)
+        if any(b <= a for a, b in pairwise(self.times)):
+            raise refuse("ascending times", self.times)
+        arrays = {*ARRAYS, *(DIAGNOSTICS + name for name in self.diagnostics)}
         seen: dict[tuple[str, int], int] = {(split, resolution): -1 for split, resolution, _ in self.splits}
         for shard in self.shards:
             key, grid = (shard.split, shard.resolution), self.grid(shard.resolution, where)
@@ -130,13 +144,18 @@ class Manifest:
                 raise refuse("shards in order and apart", f"{shard.file} of samples {shard.start} to {shard.stop}")
             seen[key] = shard.stop
             if not _FILE.fullmatch(shard.file) or not _SHA256.fullmatch(shard.sha256):
-                raise refuse("files named shards/SPLIT-RESOLUTION-NUMBER.h5 with a SHA-256", f"{shard.file!r}")
-            for name in ARRAYS:
-                shape = shard.shapes.get(name, [])
-                if shape[:1] != [len(shard)] or (name in FIELDS and tuple(shape[2:]) != grid.shape):
-                    raise refuse(f"{name} of {len(shard)} samples on {grid.shape}", f"{shape} in {shard.file}")
-                if shard.dtypes.get(name) not in ("float32", "float64", "int64"):
-                    raise refuse(f"{name} of float32, float64 or int64", f"{shard.dtypes.get(name)} in {shard.file}")
+                raise refuse("files named shards/SPLIT-RESOLUTION-START.h5 with a SHA-256", f"{shard.file!r}")
+            if not arrays == shard.shapes.keys() == shard.dtypes.keys():
+                raise refuse(f"the arrays {sorted(arrays)}", f"{sorted(shard.shapes)} in {shard.file}")
+            for name, shape in shard.shapes.items():
+                frames = [len(self.times)] if name == "targets" and self.times else []
+                leading, rest = ([len(shard), *frames], 1 + len(frames)) if name in FIELDS else ([len(shard)], 1)
+                on_grid = (name not in FIELDS and len(shape) == 1) or tuple(shape[rest + 1 :]) == grid.shape
+                if shape[:rest] != leading or not on_grid:
+                    at = f" at {len(self.times)} times" if frames else ""
+                    raise refuse(f"{name} of {len(shard)} samples{at} on {grid.shape}", f"{shape} in {shard.file}")
+                if shard.dtypes[name] not in ("float32", "float64", "int64"):
+                    raise refuse(f"{name} of float32, float64 or int64", f"{shard.dtypes[name]} in {shard.file}")
         for split, resolution, samples in self.splits:
             if seen[split, resolution] > samples:
                 raise refuse(f"at most {samples} samples of {split} at {resolution}", seen[split, resolution])
@@ -167,6 +186,11 @@ def _typed(content: Mapping[str, Any], cls: Any, where: str) -> dict[str, Any]:
     if cls is Manifest:
         typed["shards"] = [_shard(entry, f"{where}: shards[{i}]") for i, entry in enumerate(content["shards"])]
         _all_are(content["splits"], list, f"{where}: splits")
+        _all_are(content["times"], float, f"{where}: times")
+        _all_are(content["diagnostics"].values(), str, f"{where}: diagnostics")
+        for name in content["diagnostics"]:
+            if not _NAME.fullmatch(name):
+                raise DataError(f"{where}: diagnostics: expected names in letters, digits and '_', found {name!r:.80}")
     return typed
 
 

@@ -103,8 +103,8 @@ class DataRecipe:
         """The files of a finished store, in their order. Cut by recipe alone, never by worker."""
         plans = []
         for split, resolution, samples in self._splits:
-            for number, start in enumerate(range(0, samples, self.shard_size)):
-                file = f"shards/{split}-{resolution}-{number:05d}.h5"
+            for start in range(0, samples, self.shard_size):
+                file = f"shards/{split}-{resolution}-{start:05d}.h5"
                 plans.append(ShardPlan(split, resolution, start, min(start + self.shard_size, samples), file))
         return plans
 
@@ -112,8 +112,8 @@ class DataRecipe:
         """Whether the sample at this position of its split gets an error estimate."""
         return ceil((position + 1) * self.error_share) > ceil(position * self.error_share)
 
-    def new_manifest(self) -> Manifest:
-        """The manifest of the store before its first shard."""
+    def new_manifest(self, device: str = "cpu") -> Manifest:
+        """The manifest of the store before its first shard, to be made on a kind of device."""
         problem = self.problem
         return Manifest(
             name=self.name,
@@ -126,8 +126,11 @@ class DataRecipe:
             units=dict(problem.units),
             solver=problem.solver,
             error_method=problem.error_method,
+            diagnostics=dict(problem.diagnostics),
+            times=[float(time) for time in problem.trajectory_times],
             seed=self.seed,
             software=software_versions(),
+            device=device,
             grids={str(n): problem.grid(n).describe() for n in self.test_resolutions},
             splits=[list(split) for split in self._splits],
             shards=[],

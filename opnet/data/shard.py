@@ -18,6 +18,7 @@ from opnet.data.safe_hdf5 import StoredArray, locate_arrays
 FIELDS = ("inputs", "targets")
 SERIES = ("residual", "discretisation_error", "index")
 ARRAYS = FIELDS + SERIES
+DIAGNOSTICS = "diagnostics/"  # the group of the further series that a problem names
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class ShardEntry:
         file: path inside the store.
         split, resolution: the samples it belongs to, "train" or "test".
         start, stop: their positions in that split.
-        shapes, dtypes: of every array in the file.
+        shapes, dtypes: of every array in the file, by name: `ARRAYS`, and the diagnostics after `DIAGNOSTICS`.
         bytes, sha256: of the file.
     """
 
@@ -50,14 +51,13 @@ def encode_shard(arrays: Mapping[str, np.ndarray]) -> bytes:
     """The bytes of an HDF5 file that holds `arrays`; the same bytes for the same arrays.
 
     The file is made in memory, so that a full disk is met by one plain write and not inside HDF5. The 1.10 format can
-    be read by every HDF5 since; one-sample chunks make random batches cheap; fletcher32 guards readers other than
-    opnet.
+    be read by every HDF5 since; one-sample chunks make random batches cheap, and windows of frames too, as a chunk's
+    bytes are those of the array and any run of frames can be read alone; fletcher32 guards readers other than opnet.
     """
     import h5py
 
     with h5py.File("shard", "w", driver="core", backing_store=False, libver=("v110", "v110")) as file:
-        for name in ARRAYS:
-            values = arrays[name]
+        for name, values in arrays.items():
             chunks = (1, *values.shape[1:]) if name in FIELDS else values.shape
             file.create_dataset(name, data=values, chunks=chunks, fletcher32=True)
         file.flush()
@@ -80,7 +80,7 @@ class VerifiedShard:
             self._signature = _signature(os.fstat(file.fileno()))
             if os.fstat(file.fileno()).st_size != entry.bytes or sha256_of(file) != entry.sha256:
                 raise damaged(file, path, entry)
-            self.arrays = locate_arrays(path, ARRAYS)
+            self.arrays = locate_arrays(path, list(entry.shapes))
             self._check_arrays()
             self._check_finite(file)
         if not self.is_current():
@@ -105,7 +105,7 @@ class VerifiedShard:
                     target[positions] = self._whole(file, stored)[rows]
 
     def series(self, name: str) -> np.ndarray:
-        """One of the per-sample numbers: residual, discretisation_error, index."""
+        """One of the per-sample numbers: residual, discretisation_error, index, or a diagnostic."""
         with open_regular(self.path) as file:
             return self._whole(file, self.arrays[name])
 
@@ -157,6 +157,6 @@ def _signature(status: os.stat_result) -> tuple[int, ...]:
 def describe_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """The `shapes` and `dtypes` of a `ShardEntry`."""
     return {
-        "shapes": {name: list(arrays[name].shape) for name in ARRAYS},
-        "dtypes": {name: arrays[name].dtype.name for name in ARRAYS},
+        "shapes": {name: list(values.shape) for name, values in arrays.items()},
+        "dtypes": {name: values.dtype.name for name, values in arrays.items()},
     }

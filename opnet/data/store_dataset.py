@@ -11,7 +11,7 @@ from torch import Tensor
 
 from opnet.core.errors import DataError
 from opnet.data.batch import ArrayDataset, Batch, Dataset
-from opnet.data.shard import FIELDS
+from opnet.data.shard import DIAGNOSTICS, FIELDS
 from opnet.data.store import Store
 
 
@@ -47,6 +47,7 @@ class StoreDataset(Dataset):
                 if (entry.shapes[name][1:], entry.dtypes[name]) != (first.shapes[name][1:], first.dtypes[name]):
                     raise DataError(f"{store.path}: {entry.file}: expected {name} shaped as in {first.file}")
         self.domain = store.grid(resolution)
+        self.times = torch.tensor(store.manifest.times, dtype=torch.float64) if store.manifest.times else None
 
     def __len__(self) -> int:
         return self._length
@@ -63,7 +64,7 @@ class StoreDataset(Dataset):
             positions = np.flatnonzero(shards == i)
             rows = index[positions] - self._starts[i]
             self.store.shard(self._entries[i]).read_into(rows.tolist(), positions.tolist(), arrays)
-        return Batch(fields["inputs"], fields["targets"], self.domain, index=torch.from_numpy(index))
+        return Batch(fields["inputs"], fields["targets"], self.domain, self.times, torch.from_numpy(index))
 
     def in_memory(self) -> ArrayDataset:
         """The same samples read once and for all."""
@@ -72,8 +73,10 @@ class StoreDataset(Dataset):
             batch.inputs,
             batch.targets,
             self.domain,
+            times=self.times,
             discretisation_error=self.discretisation_error,
             residual=self.residual,
+            diagnostics=self.diagnostics,
         )
 
     @cached_property
@@ -83,8 +86,13 @@ class StoreDataset(Dataset):
 
     @cached_property
     def residual(self) -> Tensor:  # type: ignore[override]
-        """Relative algebraic residual each solution reached.  # shape: (sample,)"""
+        """Relative algebraic residual each solution reached; NaN where none is solved for.  # shape: (sample,)"""
         return self._series("residual")
+
+    @cached_property
+    def diagnostics(self) -> dict[str, Tensor]:  # type: ignore[override]
+        """Further numbers of each sample, by name.  # shape: (sample,) each"""
+        return {name: self._series(DIAGNOSTICS + name) for name in self.store.manifest.diagnostics}
 
     @cached_property
     def stream_index(self) -> Tensor:

@@ -1,6 +1,8 @@
 import json
+from dataclasses import replace
 
 import pytest
+from analytic_problem import SineHeat
 from damage import write_darcy_files
 from fault_injection import flip_bit
 from killed_generation import RECIPE
@@ -41,3 +43,12 @@ def test_damage_anywhere_is_found(tmp_path):
     flip_bit(tmp_path / "shards/test-32-00000.h5", 8 * 2000)
     with pytest.raises(DataError, match=r"test-32-00000\.h5"):
         describe(tmp_path)
+
+
+def test_times_and_diagnostics_are_described(tmp_path):
+    generate(replace(RECIPE, problem=SineHeat()), tmp_path)
+    content = describe(tmp_path)
+    assert content["train"]["times"] == {"frames": 3, "first": 0.0, "last": 0.02}
+    assert content["train"]["energy"]["known"] == 20
+    assert content["train"]["residual"] == "not stated"
+    assert content["provenance"]["diagnostics"] == SineHeat.diagnostics

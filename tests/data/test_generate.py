@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from analytic_problem import SinePoisson
+from analytic_problem import ChaoticHeat, SineHeat, SinePoisson
 from fault_injection import fingerprint, run_in_fork
 from killed_generation import RECIPE, count_calls, faults_after_kill, generate_and_report, kill_at_call
 
 from opnet.core.errors import DataError, SolveError
+from opnet.data.dataset import open_dataset
 from opnet.data.generate import generate
 
 
@@ -136,11 +137,11 @@ def begin(tmp_path, shards=2):
 
 def test_a_damaged_shard_stops_the_resumption(tmp_path):
     begin(tmp_path)
-    shard = tmp_path / "shards/train-16-00001.h5"
+    shard = tmp_path / "shards/train-16-00004.h5"
     content = bytearray(shard.read_bytes())
     content[-10] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(DataError, match=r"train-16-00001\.h5: expected sha256"):
+    with pytest.raises(DataError, match=r"train-16-00004\.h5: expected sha256"):
         generate(RECIPE, tmp_path)
 
 
@@ -167,7 +168,7 @@ def test_a_full_disk_keeps_what_was_acknowledged(tmp_path, monkeypatch, referenc
 
 
 class NotFinite(SinePoisson):
-    def sample(self, seed, indices, resolution, *, estimate_error=True):
+    def sample(self, seed, indices, resolution, *, estimate_error=True, device="cpu"):
         samples = super().sample(seed, indices, resolution, estimate_error=estimate_error)
         samples.targets[0, 0, 0] = 1e300  # Inf in float32
         return samples
@@ -181,3 +182,66 @@ def test_values_that_are_not_finite_never_reach_a_store(tmp_path):
 def test_workers_are_at_least_one(tmp_path):
     with pytest.raises(ValueError, match="workers: expected at least 1, found 0"):
         generate(RECIPE, tmp_path, workers=0)
+
+
+def test_trajectories_are_stored_with_their_times_and_diagnostics(tmp_path):
+    recipe = replace(RECIPE, problem=SineHeat(), error_share=0.5)
+    store = generate(recipe, tmp_path)
+    data = open_dataset(tmp_path).train
+    expected = recipe.problem.sample(0, range(20), 16)
+    batch = data.batch([3, 17])
+    assert data.times.tolist() == batch.times.tolist() == store.manifest.times == [0.0, 0.01, 0.02]
+    assert batch.targets.shape == (2, 3, 1, 16)
+    assert torch.equal(batch.targets, expected.targets[[3, 17]].float())
+    assert torch.equal(batch.inputs, batch.targets[:, 0])
+    assert torch.isnan(data.residual).all()
+    assert torch.isfinite(data.discretisation_error).sum() == 10
+    assert torch.allclose(data.diagnostics["energy"], expected.diagnostics["energy"], rtol=1e-12)
+    assert torch.equal(data.subset([4]).diagnostics["energy"], data.diagnostics["energy"][[4]])
+    held = data.in_memory()
+    assert torch.equal(held.times, data.times)
+    assert torch.equal(held.diagnostics["energy"], data.diagnostics["energy"])
+
+
+def test_the_solution_at_one_time_has_no_time_axis(tmp_path):
+    generate(replace(RECIPE, problem=SineHeat(times=0.02)), tmp_path)
+    data = open_dataset(tmp_path).train
+    assert data.times is None
+    assert data.batch([0]).targets.shape == (1, 1, 16)
+
+
+def test_only_chaotic_problems_may_leave_errors_unknown(tmp_path):
+    generate(replace(RECIPE, problem=ChaoticHeat()), tmp_path / "chaotic")
+    data = open_dataset(tmp_path / "chaotic").train
+    assert torch.isfinite(data.discretisation_error).tolist() == [True, False] * 10
+    assert data.diagnostics["predictability_horizon"].tolist() == [0.02, 0.0] * 10
+    with pytest.raises(ValueError, match=r"discretisation_error: expected finite values .* with 4 not finite"):
+        generate(replace(RECIPE, problem=Ignorant()), tmp_path / "ignorant")
+
+
+class Ignorant(SinePoisson):
+    def sample(self, seed, indices, resolution, **keywords):
+        return super().sample(seed, indices, resolution, estimate_error=False)
+
+
+class Undeclared(SineHeat):
+    def sample(self, seed, indices, resolution, **keywords):
+        return replace(super().sample(seed, indices, resolution, **keywords), diagnostics={})
+
+
+class Timed(SinePoisson):
+    @property
+    def trajectory_times(self):
+        return (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        (Undeclared(), r"Undeclared\.sample: diagnostics: expected those declared, \['energy'\], found \[\]"),
+        (Timed(), r"Timed\.sample: times: expected \(0\.0, 1\.0\) as in trajectory_times, found \(\)"),
+    ],
+)
+def test_what_a_problem_does_not_declare_is_refused(tmp_path, problem, message):
+    with pytest.raises(ValueError, match=message):
+        generate(replace(RECIPE, problem=problem), tmp_path)

@@ -33,7 +33,7 @@ if __name__ == "__main__":
 
 
 class Threads(SinePoisson):
-    def sample(self, seed, indices, resolution, *, estimate_error=True):
+    def sample(self, seed, indices, resolution, *, estimate_error=True, device="cpu"):
         assert torch.get_num_threads() == 1
         assert not torch.is_grad_enabled()
         return super().sample(seed, indices, resolution, estimate_error=estimate_error)

@@ -12,10 +12,12 @@ from opnet.data.shard import ShardEntry
 RECIPE = DataRecipe(problem=SinePoisson(), n_train=8, n_test=2, train_resolution=8, shard_size=4)
 
 
+SHAPES = {"inputs": [4, 1, 8], "targets": [4, 1, 8], "residual": [4], "discretisation_error": [4], "index": [4]}
+DTYPES = {name: "int64" if name == "index" else "float64" for name in SHAPES}
+
+
 def entry(**changes):
-    shapes = {"inputs": [4, 1, 8], "targets": [4, 1, 8], "residual": [4], "discretisation_error": [4], "index": [4]}
-    dtypes = {name: "int64" if name == "index" else "float64" for name in shapes}
-    values = ShardEntry("shards/train-8-00000.h5", "train", 8, 0, 4, shapes, dtypes, 100, "a" * 64)
+    values = ShardEntry("shards/train-8-00000.h5", "train", 8, 0, 4, SHAPES, DTYPES, 100, "a" * 64)
     return replace(values, **changes)
 
 
@@ -35,8 +37,8 @@ def test_decode_undoes_encode_and_order_of_acknowledging_does_not_matter():
         (b"", "expected a JSON manifest"),
         (b"[" * 100_000, "expected a JSON manifest"),
         (b"[]", "expected the manifest of an 'opnet store'"),
-        (b'{"format": "opnet store", "version": 2}', "expected format version 1, found 2"),
-        (b'{"format": "opnet store", "version": 1, "digest": "0"}', "it is damaged"),
+        (b'{"format": "opnet store", "version": 1}', "expected a store of format version 2, found version 1"),
+        (b'{"format": "opnet store", "version": 2, "digest": "0"}', "it is damaged"),
     ],
 )
 def test_other_files_are_refused(raw, message):
@@ -68,6 +70,12 @@ def forged_shard(**changes):
     ("raw", "message"),
     [
         (forged(seed="0"), "seed: expected int"),
+        (forged(times=[0]), "times: expected float"),
+        (forged(times=[0.0, 0.0]), "ascending times"),
+        (forged(times=[0.0, 1.0]), "targets of 4 samples at 2 times"),
+        (forged(diagnostics={"a/b": "c"}), "expected names in letters"),
+        (forged(diagnostics={"a": 1}), "diagnostics: expected str"),
+        (forged(diagnostics={"a": "b"}), "the arrays .*diagnostics/a"),
         (forged(extra=1), "missing or unknown are .'extra'"),
         (forged(splits=[["train", 99, 8]]), "splits as"),
         (forged(splits=[["train", 8, "many"]]), "splits as"),
@@ -82,9 +90,11 @@ def forged_shard(**changes):
         (forged_shard(start=-4), "in order and apart"),
         (forged_shard(split="other"), "in order and apart"),
         (forged_shard(resolution=9), "expected a grid at 9"),
-        (forged_shard(shapes={"inputs": [4, 1, 9]}), "inputs of 4 samples"),
-        (forged_shard(shapes={"inputs": [4, 1, True]}), "expected int"),
-        (forged_shard(dtypes={"inputs": "object"}), "float32, float64 or int64"),
+        (forged_shard(shapes={**SHAPES, "inputs": [4, 1, 9]}), "inputs of 4 samples"),
+        (forged_shard(shapes={**SHAPES, "index": [4, 1]}), "index of 4 samples"),
+        (forged_shard(shapes={"inputs": [4, 1, 8]}), "the arrays"),
+        (forged_shard(shapes={**SHAPES, "inputs": [4, 1, True]}), "expected int"),
+        (forged_shard(dtypes={**DTYPES, "inputs": "object"}), "float32, float64 or int64"),
         (forged_shard(bytes=1.5), "bytes: expected int"),
     ],
 )

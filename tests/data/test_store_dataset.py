@@ -97,6 +97,6 @@ def test_damage_after_the_first_read_is_noticed_by_the_files_status(tmp_path):
     generate(RECIPE, tmp_path)
     data = StoreDataset(Store.open(tmp_path), "train", 16)
     data.all()
-    flip_bit(tmp_path / "shards/train-16-00002.h5", 8 * 2000)
-    with pytest.raises(DataError, match=r"train-16-00002\.h5: expected sha256"):
+    flip_bit(tmp_path / "shards/train-16-00008.h5", 8 * 2000)
+    with pytest.raises(DataError, match=r"train-16-00008\.h5: expected sha256"):
         data.all()

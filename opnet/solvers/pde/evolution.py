@@ -82,6 +82,10 @@ class Evolution(Problem):
             )
         return frames
 
+    @property
+    def trajectory_times(self) -> tuple[float, ...]:
+        return self.frames if isinstance(self.times, (tuple, list)) else ()
+
     def sample(
         self,
         seed: int,
@@ -94,7 +98,7 @@ class Evolution(Problem):
         grid, indices, frames = self.grid(resolution), [int(i) for i in indices], self.frames
         if not indices:
             raise ValueError(f"{type(self).__name__}.sample: expected at least one index, found none")
-        trajectories = isinstance(self.times, (tuple, list))
+        trajectories = bool(self.trajectory_times)
         solved = self._checked(seed, indices, grid, 0, device)
         unknown = solved.states.new_full((len(indices),), torch.nan)
         diagnostics, error = dict(solved.diagnostics), unknown

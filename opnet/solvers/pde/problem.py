@@ -60,6 +60,11 @@ class Problem(ABC):
     error_method: ClassVar[str]
     diagnostics: ClassVar[dict[str, str]] = {}
 
+    @property
+    def trajectory_times(self) -> tuple[float, ...]:
+        """Times of the frames of its trajectories, from 0 on; empty where targets have no time axis."""
+        return ()
+
     @abstractmethod
     def grid(self, resolution: int) -> Grid:
         """The grid at a resolution; `ValueError` for a resolution the problem cannot take."""
