@@ -13,6 +13,7 @@ from opnet.data.formats.neuraloperator import NeuralOperatorFiles
 from opnet.data.formats.the_well_write import write_the_well
 from opnet.data.generate import generate
 from opnet.data.graph_trajectories import graph_trajectories
+from opnet.data.import_dataset import import_dataset
 from opnet.data.recipe import DataRecipe
 from opnet.data.store import Store
 from opnet.evaluation.convergence import ConvergenceStudy, measure_convergence

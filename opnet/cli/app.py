@@ -152,6 +152,29 @@ def inspect(
     commands.show_tables(path, Console(as_json=json), format)
 
 
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A store, or a folder of other people's files.", show_default=False)],
+    destination: Annotated[Path, typer.Argument(help="A new or empty folder.", show_default=False)],
+    to: Annotated[str, typer.Option("--to", help="store, or the_well.")] = "store",
+    format: Annotated[str | None, typer.Option("--format", help="Format of the source, if it is not plain.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="An argument of the format, such as problem=burgers; repeatable."),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Of the data set; the source's own by default.")] = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Copy data into an opnet store, or into the layout of The Well.
+
+    Example:  opnet convert datasets/darcy/data/darcy-quick-1a2b3c4d darcy-well --to the_well
+    """
+    console = Console(quiet=quiet, as_json=json)
+    commands.convert(source, destination, console, data_format=format, options=option or [], to=to, name=name)
+
+
 @app.command("list")
 def list_names(
     kind: Annotated[str | None, typer.Argument(help="problems, models, losses, metrics, formats, ...")] = None,

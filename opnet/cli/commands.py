@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from opnet.cli.console import Console
 from opnet.cli.find_store import find_store
@@ -14,14 +16,18 @@ from opnet.cli.grid_job import GridJob
 from opnet.cli.inspection import inspection
 from opnet.cli.job import Job
 from opnet.cli.objects import data_recipe
-from opnet.cli.recipe import read_data_recipe, read_recipe
+from opnet.cli.recipe import lay_over, read_data_recipe, read_recipe
 from opnet.cli.run_folder import RunFolder
 from opnet.core.errors import RecipeError
 from opnet.core.registry import KINDS, lookup, names
+from opnet.data.dataset import open_dataset
 from opnet.data.durable import replace_file
+from opnet.data.formats.the_well_write import write_the_well
 from opnet.data.generate import generate
+from opnet.data.import_dataset import import_dataset
 from opnet.evaluation.records import Record, provenance, results
 
+CONVERTED = ("store", "the_well")
 RECIPE_KINDS = ("problem", "format", "graphon", "model", "activation", "stepper", "loss", "metric")
 
 
@@ -140,6 +146,35 @@ def evaluate_run(
     console.table(title, job.header, job.rows(records))
     if out is not None:
         console.answer(f"results: {out}")
+
+
+def convert(
+    source: Path,
+    destination: Path,
+    console: Console,
+    *,
+    data_format: str | None,
+    options: Sequence[str],
+    to: str,
+    name: str | None,
+) -> None:
+    """Other people's data as a store, or data as other people's readers want them."""
+    if to not in CONVERTED:
+        raise ValueError(f"--to: expected one of {', '.join(CONVERTED)}, found {to!r}")
+    arguments: dict[str, Any] = {}
+    for option in options:
+        lay_over(arguments, option)
+    data = open_dataset(source, format=data_format, **arguments)
+    for note in data.notes:
+        console.message(f"note: {note}")
+    if to == "store":
+        with console.progress("converting") as progress:
+            import_dataset(data, destination, name=name, progress=progress)
+    else:
+        plain = re.sub(r"\W+", "_", name or str(data.provenance.get("name", destination.name)))
+        write_the_well(data, destination, name=plain if plain.isidentifier() else f"data_{plain}")
+    show_tables(destination, console, None)
+    console.answer(f"{to}: {destination}")
 
 
 def show_tables(path: Path, console: Console, data_format: str | None) -> None:

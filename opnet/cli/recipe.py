@@ -173,12 +173,13 @@ def read_data_recipe(path: str | Path, settings: Sequence[str] = ()) -> DataOnly
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: expected TOML, found {error}") from error
     for setting in settings:
-        _lay_over(content, setting)
+        lay_over(content, setting)
     whole = content.keys() - DataOnlyRecipe.model_fields
     return validate(Recipe if whole else DataOnlyRecipe, content, f"{path}: ")
 
 
-def _lay_over(content: dict[str, Any], setting: str) -> None:
+def lay_over(content: dict[str, Any], setting: str) -> None:
+    """Put a `key=value` setting into `content`."""
     key, equals, text = setting.partition("=")
     if not equals or not key.strip():
         raise RecipeError(f"--set {setting}: expected key=value, such as training.epochs=5")

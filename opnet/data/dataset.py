@@ -36,6 +36,18 @@ class DataSplits:
     notes: tuple[str, ...] = ()
 
     @property
+    def channel_names(self) -> tuple[list[str], list[str]]:
+        """Of inputs and targets: as the data state them, or numbered."""
+        first = self.train.batch([0])
+        counts = {"input": first.inputs.shape[1], "target": first.targets.shape[1 if first.times is None else 2]}
+        stated = {kind: self.provenance.get(f"{kind}_names", ()) for kind in counts}
+        inputs, targets = (
+            list(stated[kind]) if len(stated[kind]) == n else [f"{kind}_{i}" for i in range(n)]
+            for kind, n in counts.items()
+        )
+        return inputs, targets
+
+    @property
     def test(self) -> Dataset:
         """The test samples at the resolution of training."""
         return self.at(self.resolution)
@@ -95,6 +107,8 @@ def _open_store(store: Store) -> DataSplits:
         for key in (
             "name",
             "equation",
+            "input_names",
+            "target_names",
             "units",
             "solver",
             "error_method",

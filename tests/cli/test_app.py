@@ -382,3 +382,33 @@ def test_a_recipe_of_data_alone_makes_a_store_and_nothing_else(tmp_path, capsys)
     capsys.readouterr()
     assert _exit_code(["run", str(path)]) == 2
     assert "expected [model] and [training], found a recipe of data alone" in capsys.readouterr().err
+
+
+def test_data_are_converted_to_a_store_and_to_the_well(tmp_path, capsys):
+    path = tmp_path / "alone.toml"
+    path.write_text(DATA_ALONE)
+    assert _exit_code(["generate", str(path), "--out", str(tmp_path / "made")]) == 0
+    made = open_dataset(tmp_path / "made").train.all().targets
+    assert _exit_code(["convert", str(tmp_path / "made"), str(tmp_path / "well"), "--to", "the_well"]) == 0
+    capsys.readouterr()
+    frames = ["--set", "input_frames=[0]", "--set", "target_frames=[0, 1, 2]"]
+    assert _exit_code(["convert", str(tmp_path / "well"), str(tmp_path / "back"), *frames]) == 0
+    assert f"store: {tmp_path / 'back'}" in capsys.readouterr().out
+    back = open_dataset(tmp_path / "back").train.all().targets
+    torch.testing.assert_close(back.flatten(1), made.flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing", "out"], "nothing: expected a store"),
+        ([".", "out", "--to", "zarr"], "--to: expected one of store, the_well, found 'zarr'"),
+        ([".", "out", "--format", "pdbench"], "unknown format 'pdbench' (did you mean 'pdebench'?)"),
+        ([".", "out", "--format", "pdebench", "--set", "frames"], "--set frames: expected key=value"),
+    ],
+)
+def test_what_cannot_be_converted_is_said(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert _exit_code(["convert", *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -101,9 +101,10 @@ def write_the_well(
         data: `WellArrays` for each split; or training and test samples on a grid, whose channels become scalar fields.
         folder: where to write; new or empty.
         name: of the data set.
-        inputs, targets: with `DataSplits`, a name for every channel. Without `times` the inputs are written as constant
-            fields and the targets as the one frame of a trajectory; with `times` both are the same fields, at the two
-            times.
+        inputs, targets: with `DataSplits`, a name for every channel; those that the data state by default, or numbers.
+            Trajectories are written as they are, and their inputs as constant fields unless they have the targets'
+            names: then they are the first frame, and left out. Of maps, the inputs are written as constant fields and
+            the targets as the one frame of a trajectory; with `times` both are the same fields, at the two times.
         samples_per_file: trajectories in a file at most.
 
     Returns:
@@ -172,10 +173,26 @@ class _Names:
     @classmethod
     def of(cls, data: DataSplits, inputs: Any, targets: Any, times: Any) -> _Names:
         batch = data.train.batch([0])
-        for what, names, values in (("inputs", inputs, batch.inputs), ("targets", targets, batch.targets)):
-            if names is None or len(set(names)) != len(names) or len(names) != values.shape[1]:
-                raise ValueError(f"{what}: expected {values.shape[1]} different names, one a channel, found {names!r}")
-        if times is None and set(inputs) & set(targets):
+        trajectories = batch.times is not None
+        inputs, targets = (
+            named if given is None else given
+            for given, named in zip((inputs, targets), data.channel_names, strict=True)
+        )
+        channels = {
+            "inputs": (inputs, batch.inputs.shape[1]),
+            "targets": (targets, batch.targets.shape[1 + trajectories]),
+        }
+        for what, (names, count) in channels.items():
+            if len(set(names)) != len(names) or len(names) != count:
+                raise ValueError(f"{what}: expected {count} different names, one a channel, found {names!r}")
+        if trajectories:
+            if times is not None:
+                raise ValueError(f"times: expected None with trajectories, which have their own, found {times}")
+            if list(inputs) != list(targets) and set(inputs) & set(targets):
+                raise ValueError(
+                    f"inputs, targets: expected the same names or other ones, found {inputs} and {targets}"
+                )
+        elif times is None and set(inputs) & set(targets):
             raise ValueError(f"inputs, targets: expected different names without times, found {inputs} and {targets}")
         if times is not None and list(inputs) != list(targets):
             raise ValueError(f"inputs, targets: expected the same names with times, found {inputs} and {targets}")
@@ -190,9 +207,13 @@ def _from_splits(data: DataSplits, names: _Names, most: int) -> Iterator[tuple[s
 
 def _arrays(data: Dataset, samples: range, names: _Names) -> WellArrays:
     batch = data.batch(samples)
+    channel = 1 if batch.times is None else 2
     before = dict(zip(names.inputs, batch.inputs.movedim(1, 0).numpy(), strict=True))
-    after = dict(zip(names.targets, batch.targets.movedim(1, 0).numpy(), strict=True))
+    after = dict(zip(names.targets, batch.targets.movedim(channel, 0).numpy(), strict=True))
     parameters = {key: values.numpy() for key, values in (batch.parameters or {}).items()}
+    if batch.times is not None:
+        constants = {} if before.keys() == after.keys() else before
+        return WellArrays(data.grid, batch.times.tolist(), after, constants, parameters)
     if names.times is None:
         targets = {key: values[:, None] for key, values in after.items()}
         return WellArrays(data.grid, (0.0,), targets, before, parameters)

@@ -121,7 +121,7 @@ def test_arrays_that_do_not_fit_are_named(arguments, message):
     ("arguments", "message"),
     [
         ({"inputs": ["f", "g"]}, "inputs: expected 1 different names, one a channel"),
-        ({"targets": None}, "targets: expected 1 different names"),
+        ({"targets": ["u", "v"]}, "targets: expected 1 different names"),
         ({"targets": ["f"]}, "expected different names without times"),
         ({"times": (0.0, 1.0)}, "expected the same names with times"),
         ({"name": "../up"}, "expected a name of letters, digits and _"),
