@@ -153,6 +153,21 @@ def inspect(
 
 
 @app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="A store, checkpoint, run folder or data folder.", show_default=False)],
+    format: Annotated[str | None, typer.Option("--format", help="Format of a foreign data folder.")] = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Read every byte again and check it against the digests; exit code 1 if anything is damaged or unfinished.
+
+    Example:  opnet verify datasets/darcy/data/darcy-quick-1a2b3c4d
+    """
+    return 0 if commands.verify(path, Console(quiet=quiet, as_json=json), format) else EXIT_FAILURE
+
+
+@app.command()
 def convert(
     source: Annotated[Path, typer.Argument(help="A store, or a folder of other people's files.", show_default=False)],
     destination: Annotated[Path, typer.Argument(help="A new or empty folder.", show_default=False)],

@@ -18,6 +18,7 @@ from opnet.cli.job import Job
 from opnet.cli.objects import data_recipe
 from opnet.cli.recipe import lay_over, read_data_recipe, read_recipe
 from opnet.cli.run_folder import RunFolder
+from opnet.cli.verification import verification
 from opnet.core.errors import RecipeError
 from opnet.core.registry import KINDS, lookup, names
 from opnet.data.dataset import open_dataset
@@ -175,6 +176,22 @@ def convert(
         write_the_well(data, destination, name=plain if plain.isidentifier() else f"data_{plain}")
     show_tables(destination, console, None)
     console.answer(f"{to}: {destination}")
+
+
+def verify(path: Path, console: Console, data_format: str | None) -> bool:
+    """Read everything at `path` again; whether all of it is as it was written."""
+    with console.progress("verifying") as progress:
+        found = list(verification(path, data_format, progress))
+    rows = [[str(one.path), one.what, one.holds, "sound" if one.error is None else "not sound"] for one in found]
+    header = ("path", "what", "holds", "found")
+    console.records(
+        [{**dict(zip(header, row, strict=True)), "error": one.error} for row, one in zip(rows, found, strict=True)]
+    )
+    console.table("", header, rows)
+    for one in found:
+        if one.error is not None:
+            console.error(one.error)
+    return bool(found) and all(one.error is None for one in found)
 
 
 def show_tables(path: Path, console: Console, data_format: str | None) -> None:

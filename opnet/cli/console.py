@@ -35,6 +35,9 @@ class Console:
         if not self.quiet:
             self._err.print(text, markup=False)
 
+    def error(self, text: str) -> None:
+        self._err.print(f"error: {text}", markup=False)
+
     @contextmanager
     def progress(self, title: str) -> Iterator[Report]:
         """A bar on stderr while the block runs; the block calls what it is given with (done, total, message)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from opnet.core.errors import DataError
@@ -100,10 +101,21 @@ class Store:
         Raises:
             DataError: for the first file that is not what the manifest says.
         """
+        for _, error in self.verified(progress):
+            if error is not None:
+                raise error
+
+    def verified(self, progress: Progress = silent) -> Iterator[tuple[ShardEntry, DataError | None]]:
+        """Every shard, read again, with what is wrong about it."""
         entries = self.manifest.shards
         for done, entry in enumerate(entries):
             progress(done, len(entries), entry.file)
-            self._shards[entry.file] = VerifiedShard(self.path / entry.file, entry)
+            try:
+                self._shards[entry.file] = VerifiedShard(self.path / entry.file, entry)
+            except DataError as error:
+                yield entry, error
+            else:
+                yield entry, None
         progress(len(entries), len(entries))
 
     def _check_size(self, entry: ShardEntry) -> None:

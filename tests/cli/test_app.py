@@ -157,6 +157,20 @@ def test_inspect_prints_what_a_run_holds(finished, part, capsys):
     assert "16" in capsys.readouterr().out
 
 
+def test_verify_reads_all_of_a_run(finished, capsys):
+    assert opnet("verify", finished) == 0
+    assert capsys.readouterr().out.count("sound") >= 3
+    weights = next((finished / "checkpoints").glob("step-*/*.safetensors"))
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    (finished / "report.html").write_text("edited")
+    assert opnet("verify", finished) == 1
+    said = capsys.readouterr().err
+    assert weights.name in said
+    assert "expected the report of sha256" in said
+
+
 def test_inspect_prints_a_checkpoint(finished, capsys):
     checkpoint = max((finished / "checkpoints").glob("step-*"))
     assert opnet("inspect", checkpoint) == 0
