@@ -14,7 +14,8 @@ import typer
 
 from opnet.cli import commands
 from opnet.cli.console import Console
-from opnet.core.errors import SolveError, TrainingError
+from opnet.core.errors import LostWorkerError, SolveError, TrainingError
+from opnet.data.ranks import launched_rank
 
 EXIT_FAILURE, EXIT_WRONG_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -81,18 +82,25 @@ def generate(
     seed: Seed = None,
     settings: Settings = None,
     workers: Workers = 1,
+    device: Annotated[str, typer.Option("--device", help="Where to solve: cpu, cuda, cuda:1, ...")] = "cpu",
+    append: Annotated[
+        bool, typer.Option("--append", help="Let the store in --out grow to the recipe's n_train and n_test.")
+    ] = False,
     quiet: Quiet = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Make the recipe's data set alone, as a store that runs of the recipe will share.
 
-    The recipe needs no [model] and no [training].
+    The recipe needs no [model] and no [training]. Several machines that share a file system make one store together:
+    torchrun --nproc-per-node 2 -m opnet generate RECIPE --out DIR
 
     Example:  opnet generate datasets/darcy/quick.toml --workers 2
     """
-    console = Console(quiet=quiet, as_json=json)
-    commands.generate_store(recipe, settings or [], seed, console, out=out, workers=workers)
+    console = Console(quiet=quiet or launched_rank() > 0, as_json=json)
+    commands.generate_store(
+        recipe, settings or [], seed, console, out=out, workers=workers, device=device, append=append
+    )
 
 
 @app.command()
@@ -228,7 +236,7 @@ def _answer(error: BaseException) -> int:
     except (KeyboardInterrupt, typer.Abort):
         _say("interrupted; the same command goes on from here", prefix="")
         return EXIT_INTERRUPTED
-    except (SolveError, TrainingError) as error:
+    except (LostWorkerError, SolveError, TrainingError) as error:
         _say(str(error))
         return EXIT_FAILURE
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:

@@ -26,6 +26,7 @@ from opnet.data.durable import replace_file
 from opnet.data.formats.the_well_write import write_the_well
 from opnet.data.generate import generate
 from opnet.data.import_dataset import import_dataset
+from opnet.data.ranks import launched_rank
 from opnet.evaluation.records import Record, provenance, results
 
 CONVERTED = ("store", "the_well")
@@ -96,21 +97,32 @@ def train(job: Job, console: Console, *, out: Path | None, workers: int) -> None
 
 
 def generate_store(
-    where: Path, settings: Sequence[str], seed: int | None, console: Console, *, out: Path | None, workers: int
+    where: Path,
+    settings: Sequence[str],
+    seed: int | None,
+    console: Console,
+    *,
+    out: Path | None,
+    workers: int,
+    device: str = "cpu",
+    append: bool = False,
 ) -> None:
     """The recipe's data alone, by default as a shared store beside the recipe."""
     recipe = data_recipe(read_data_recipe(where, with_seed(settings, seed)), where)
     shared = where.parent / "data"
     if out is not None and out.exists() and not out.is_dir():
         raise RecipeError(f"{out}: expected a folder, found a file")
+    if append and out is None:
+        raise RecipeError("--append: expected with --out, the store to append to")
     path = out or shared / f"{recipe.name}-{recipe.digest[:8]}"
-    if find_store(recipe, path, None, shared, path.parent, console) == path:
+    if not append and find_store(recipe, path, None, shared, path.parent, console) == path:
         console.message(f"data: reusing {path}")
     else:
         with console.progress("generating") as progress:
-            generate(recipe, path, workers=workers, progress=progress)
-    show_tables(path, console, None)
-    console.answer(f"store: {path}")
+            generate(recipe, path, workers=workers, device=device, append=append, progress=progress)
+    if launched_rank() == 0:
+        show_tables(path, console, None)
+        console.answer(f"store: {path}")
 
 
 def evaluate_run(

@@ -38,6 +38,10 @@ class SolveError(RuntimeError):
         return partial(SolveError, status=self.status, index=self.index, time=self.time), self.args
 
 
+class LostWorkerError(RuntimeError):
+    """A process that shared the work ended or failed; what was acknowledged before stays."""
+
+
 class TrainingError(RuntimeError):
     """Training met a non-finite loss or gradient; the message names the step and the samples."""
 

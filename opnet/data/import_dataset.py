@@ -14,6 +14,7 @@ from opnet.data.batch import Batch, Dataset
 from opnet.data.dataset import DataSplits
 from opnet.data.durable import make_folder, remove_temporaries, replace_file, sole_writer
 from opnet.data.manifest import VERSION, Manifest, digest_of, software_versions
+from opnet.data.recipe import shard_file
 from opnet.data.shard import DIAGNOSTICS, ShardEntry, describe_arrays, encode_shard
 from opnet.data.store import MANIFEST, Store
 from opnet.spaces.grid import Grid
@@ -64,7 +65,7 @@ def import_dataset(data: DataSplits, out: str | Path, *, name: str | None = None
         for split, resolution, part in parts:
             for start in range(0, len(part), SHARD_SIZE):
                 stop = min(start + SHARD_SIZE, len(part))
-                file = f"shards/{split}-{resolution}-{start:05d}.h5"
+                file = shard_file(split, resolution, start)
                 if file not in written:
                     arrays = _arrays(part, range(start, stop))
                     content = encode_shard(arrays)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from opnet.core.errors import LostWorkerError
 from opnet.data.durable import write_temporary
 from opnet.data.recipe import DataRecipe, ShardPlan
 from opnet.data.shard import DIAGNOSTICS, FIELDS, ShardEntry, describe_arrays, encode_shard
@@ -138,7 +139,7 @@ def _processes(recipe: DataRecipe, plans: Sequence[ShardPlan], out: Path, worker
         yield (future.result() for future in as_completed(futures))
         pool.shutdown(wait=True)
     except BrokenProcessPool as error:
-        raise RuntimeError(
+        raise LostWorkerError(
             "generate: a worker process ended unexpectedly (out of memory, or a script that starts workers outside "
             "`if __name__ == '__main__':`); run again to resume"
         ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -30,6 +30,15 @@ class ShardPlan:
         """The streams the samples are drawn from."""
         offset = TEST_OFFSET if self.split == "test" else 0
         return range(offset + self.start, offset + self.stop)
+
+    def beginning_at(self, start: int) -> ShardPlan:
+        """The rest of it, for a store that has the samples before."""
+        return replace(self, start=start, file=shard_file(self.split, self.resolution, start))
+
+
+def shard_file(split: str, resolution: int, start: int) -> str:
+    """Where a store keeps the samples from `start` on."""
+    return f"shards/{split}-{resolution}-{start:05d}.h5"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +113,8 @@ class DataRecipe:
         plans = []
         for split, resolution, samples in self._splits:
             for start in range(0, samples, self.shard_size):
-                file = f"shards/{split}-{resolution}-{start:05d}.h5"
-                plans.append(ShardPlan(split, resolution, start, min(start + self.shard_size, samples), file))
+                stop = min(start + self.shard_size, samples)
+                plans.append(ShardPlan(split, resolution, start, stop, shard_file(split, resolution, start)))
         return plans
 
     def estimates_error(self, position: int) -> bool:

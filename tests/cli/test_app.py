@@ -426,3 +426,16 @@ def test_what_cannot_be_converted_is_said(tmp_path, monkeypatch, capsys, argumen
     assert _exit_code(["convert", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_store_grows_by_append(tmp_path, capsys):
+    path = tmp_path / "alone.toml"
+    path.write_text(DATA_ALONE)
+    out = ["generate", str(path), "--out", str(tmp_path / "store")]
+    assert _exit_code(out) == 0
+    assert _exit_code([*out, "--set", "data.n_train=5"]) == 2
+    assert "choose another folder" in capsys.readouterr().err
+    assert _exit_code([*out, "--set", "data.n_train=5", "--append"]) == 0
+    assert len(open_dataset(tmp_path / "store").train) == 5
+    assert _exit_code(["generate", str(path), "--append"]) == 2
+    assert "--append: expected with --out" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from killed_generation import RECIPE, count_calls, faults_after_kill, generate_a
 from opnet.core.errors import DataError, SolveError
 from opnet.data.dataset import open_dataset
 from opnet.data.generate import generate
+from opnet.data.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +149,7 @@ def test_a_damaged_shard_stops_the_resumption(tmp_path):
 def test_an_unfinished_store_of_other_versions_is_refused(tmp_path, monkeypatch):
     begin(tmp_path)
     monkeypatch.setattr("opnet.data.recipe.software_versions", lambda: {"opnet": "9.9"})
-    with pytest.raises(ValueError, match="finish it with those versions"):
+    with pytest.raises(ValueError, match="go on with those or choose another folder"):
         generate(RECIPE, tmp_path)
 
 
@@ -245,3 +246,59 @@ class Timed(SinePoisson):
 def test_what_a_problem_does_not_declare_is_refused(tmp_path, problem, message):
     with pytest.raises(ValueError, match=message):
         generate(replace(RECIPE, problem=problem), tmp_path)
+
+
+def test_a_finished_store_grows_and_keeps_its_shards(tmp_path, reference):
+    out = tmp_path / "store"
+    small = replace(RECIPE, n_train=RECIPE.n_train - 3, n_test=RECIPE.n_test - 1)
+    generate(small, out)
+    kept = {path: path.read_bytes() for path in (out / "shards").iterdir()}
+    grown = generate(RECIPE, out, append=True)
+    assert grown.complete
+    assert grown.recipe_digest == RECIPE.digest
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    whole, parts = open_dataset(reference), open_dataset(out)
+    for first, second in ((whole.train, parts.train), (whole.at(32), parts.at(32))):
+        a, b = first.all(), second.all()
+        assert torch.equal(a.inputs, b.inputs)
+        torch.testing.assert_close(a.targets, b.targets)
+        assert torch.equal(first.stream_index, second.stream_index)
+    assert generate(RECIPE, out).digest == grown.digest
+
+
+def test_an_interrupted_append_goes_on(tmp_path):
+    small = replace(RECIPE, n_train=6)
+    generate(small, tmp_path)
+
+    def interrupt(done, total, message=""):
+        if done >= 16:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(RECIPE, tmp_path, append=True, progress=interrupt)
+    assert not Store.open(tmp_path).complete
+    assert generate(RECIPE, tmp_path).complete
+    assert len(open_dataset(tmp_path).train) == RECIPE.n_train
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"seed": 5}, "seed: expected that of the store to append to, 0, found 5"),
+        ({"n_train": 4}, "n_train: expected at least the 20 samples there are, found 4"),
+        ({"problem": SinePoisson(modes=5)}, "problem: expected that of the store"),
+    ],
+)
+def test_what_cannot_be_appended_is_refused(tmp_path, reference, changed, message):
+    with pytest.raises(ValueError, match=message):
+        generate(replace(RECIPE, **changed), reference, append=True)
+
+
+def test_an_unfinished_store_is_finished_before_it_grows(tmp_path):
+    def interrupt(done, total, message=""):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(RECIPE, tmp_path, progress=interrupt)
+    with pytest.raises(ValueError, match="expected a finished store to append to"):
+        generate(replace(RECIPE, n_train=30), tmp_path, append=True)
