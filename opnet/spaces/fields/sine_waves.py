@@ -22,9 +22,9 @@ class SineWaves(RandomField):
 
     .. math:: g(x) = \sum_{i=1}^{m} A_i \sin(2 \pi n_i (x - x_{low}) / L + \varphi_i)
 
-    with A from U(0, amplitude), phi from U(0, 2 pi), and n from 1, ..., max_mode, with replacement: what PDEBench (Takamoto et
-    al., arXiv:2210.07182, eq. (8)) says of its one-dimensional initial states, m = 2, max_mode = 4. What its code draws
-    is `PDEBenchWaves`.
+    with A from U(0, amplitude), phi from U(0, 2 pi), and n from 1, ..., max_mode, with replacement: what PDEBench
+    (Takamoto et al., arXiv:2210.07182, eq. (8)) says of its one-dimensional initial states, m = 2, max_mode = 4. What
+    its code draws is `PDEBenchWaves`.
 
     Args:
         max_mode: the largest wave number.

@@ -8,7 +8,9 @@ from opnet.spaces.fields.pdebench_waves import PDEBenchWaves
 
 
 def test_the_initial_state_is_carried_along():
-    f = lambda x: torch.cos(2 * pi * x[0]) + torch.sin(2 * pi * 4 * x[0] + 1)
+    def f(x):
+        return torch.cos(2 * pi * x[0]) + torch.sin(2 * pi * 4 * x[0] + 1)
+
     samples = Advection(times=0.37, beta=-1.3, initial=Given(f)).sample(0, [0], 33)
     x = samples.grid.coordinates()
     torch.testing.assert_close(samples.targets[0, 0], f(x + 1.3 * 0.37), rtol=0, atol=1e-13)

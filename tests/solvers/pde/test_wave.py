@@ -8,7 +8,9 @@ from opnet.solvers.pde.wave import Wave
 
 
 def test_waves_travel_both_ways():
-    f = lambda x: torch.cos(2 * pi * x[0]) + torch.sin(2 * pi * 3 * x[0] + 1)
+    def f(x):
+        return torch.cos(2 * pi * x[0]) + torch.sin(2 * pi * 3 * x[0] + 1)
+
     samples = Wave(
         times=0.17, c=2.0, initial=Given(f), initial_velocity=Given(lambda x: torch.zeros_like(x[0]))
     ).sample(0, [0], 20)
