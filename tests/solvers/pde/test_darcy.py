@@ -6,7 +6,6 @@ from opnet.core.registry import lookup
 from opnet.core.status import Status
 from opnet.linops.diffusion import Diffusion
 from opnet.solvers.linear.cg import CG
-from opnet.solvers.pde import darcy
 from opnet.solvers.pde.darcy import Darcy
 
 
@@ -65,7 +64,7 @@ def test_error_estimate_is_calibrated():
 
 
 def test_failure_names_the_sample(monkeypatch):
-    monkeypatch.setattr(darcy, "SOLVER", CG())
+    monkeypatch.setattr(Darcy, "method", CG())
     with pytest.raises(SolveError, match="Darcy sample 6 of seed 0") as failure:
         Darcy().sample(0, [6], 64, estimate_error=False)
     assert failure.value.index == 6
