@@ -92,12 +92,16 @@ from opnet.solvers.pde.burgers import Burgers
 from opnet.solvers.pde.compressible_1d import Compressible1D
 from opnet.solvers.pde.compressible_2d import Compressible2D
 from opnet.solvers.pde.darcy import Darcy
+from opnet.solvers.pde.darcy_fno_published import DarcyFNOPublished
+from opnet.solvers.pde.darcy_lognormal import DarcyLognormal
+from opnet.solvers.pde.darcy_multiscale import DarcyMultiscale
 from opnet.solvers.pde.diffusion_sorption import DiffusionSorption
 from opnet.solvers.pde.fisher_kpp import FisherKPP
 from opnet.solvers.pde.fitzhugh_nagumo import FitzHughNagumo
 from opnet.solvers.pde.forced_reaction_diffusion import ForcedReactionDiffusion
 from opnet.solvers.pde.gray_scott import GrayScott
 from opnet.solvers.pde.heat import Heat
+from opnet.solvers.pde.helmholtz import Helmholtz
 from opnet.solvers.pde.kolmogorov import KolmogorovFlow
 from opnet.solvers.pde.korteweg_de_vries import KortewegDeVries
 from opnet.solvers.pde.kuramoto import Kuramoto
@@ -106,6 +110,7 @@ from opnet.solvers.pde.lorenz96 import Lorenz96
 from opnet.solvers.pde.lorenz96_two_scale import Lorenz96TwoScale
 from opnet.solvers.pde.navier_stokes import NavierStokes
 from opnet.solvers.pde.pendulum import Pendulum
+from opnet.solvers.pde.poisson import Poisson
 from opnet.solvers.pde.reaction_diffusion import ReactionDiffusion
 from opnet.solvers.pde.riccati import Riccati
 from opnet.solvers.pde.shallow_water import ShallowWater
