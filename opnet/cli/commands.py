@@ -27,6 +27,7 @@ from opnet.data.formats.the_well_write import write_the_well
 from opnet.data.generate import generate
 from opnet.data.import_dataset import import_dataset
 from opnet.data.ranks import launched_rank
+from opnet.data.single_file import is_single_file
 from opnet.evaluation.records import Record, provenance, results
 
 CONVERTED = ("store", "the_well")
@@ -110,8 +111,8 @@ def generate_store(
     """The recipe's data alone, by default as a shared store beside the recipe."""
     recipe = data_recipe(read_data_recipe(where, with_seed(settings, seed)), where)
     shared = where.parent / "data"
-    if out is not None and out.exists() and not out.is_dir():
-        raise RecipeError(f"{out}: expected a folder, found a file")
+    if out is not None and out.exists() and not out.is_dir() and not is_single_file(out):
+        raise RecipeError(f"{out}: expected a folder or a store in one file, found another file")
     if append and out is None:
         raise RecipeError("--append: expected with --out, the store to append to")
     path = out or shared / f"{recipe.name}-{recipe.digest[:8]}"

@@ -11,6 +11,7 @@ from opnet.cli.run_folder import RunFolder
 from opnet.core.errors import DataError
 from opnet.core.progress import Progress, silent
 from opnet.data.describe import describe
+from opnet.data.single_file import is_single_file
 from opnet.data.store import MANIFEST, Store
 from opnet.training.checkpoint import describe_checkpoint
 
@@ -42,7 +43,7 @@ def verification(path: Path, data_format: str | None = None, progress: Progress 
         raise DataError(f"{path}: expected a store, data folder, checkpoint or run folder, found nothing")
     if (path / "recipe.toml").exists():
         yield from _run_folder(path, progress)
-    elif (path / MANIFEST).exists():
+    elif (path / MANIFEST).exists() or is_single_file(path):
         yield from _store(path, progress)
     elif path.name == "checkpoints":
         yield from map(_checkpoint, sorted(path.glob("step-*")))

@@ -11,6 +11,7 @@ from typing import Any
 from opnet.core.errors import DataError
 from opnet.core.registry import build, lookup, names
 from opnet.data.batch import Dataset
+from opnet.data.single_file import is_single_file
 from opnet.data.store import MANIFEST, Store
 from opnet.data.store_dataset import StoreDataset
 
@@ -65,10 +66,10 @@ class DataSplits:
 
 
 def open_dataset(path: str | Path, *, format: str | None = None, **options: Any) -> DataSplits:
-    """The data in the folder `path`.
+    """The data at `path`.
 
     Args:
-        path: a store, or a folder of files in a foreign format.
+        path: a store, a folder or one file; or a folder of files in a foreign format.
         format: name of the foreign format (`opnet list formats`); None for a store, or for a folder that only one
             format recognises.
         options: arguments of the format, such as `problem="burgers"`.
@@ -78,7 +79,7 @@ def open_dataset(path: str | Path, *, format: str | None = None, **options: Any)
         ValueError: for an unknown format or option.
     """
     path = Path(path)
-    if format is None and os.path.lexists(path / MANIFEST):
+    if format is None and (os.path.lexists(path / MANIFEST) or is_single_file(path)):
         if options:
             raise ValueError(f"{path}: expected no options, as for any store, found {', '.join(options)}")
         return _open_store(Store.open(path))

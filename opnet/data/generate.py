@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,8 +13,9 @@ from opnet.core.progress import Progress, silent
 from opnet.data.durable import commit, make_folder, remove_temporaries, sole_writer
 from opnet.data.make_shard import Made, made_shards
 from opnet.data.manifest import Manifest
-from opnet.data.ranks import Ranks, joined_ranks
+from opnet.data.ranks import Ranks, joined_ranks, launched_size
 from opnet.data.recipe import DataRecipe, ShardPlan
+from opnet.data.single_file import SUFFIX, check_fits, pack
 from opnet.data.store import MANIFEST, Store
 
 __all__ = ["DataRecipe", "generate"]
@@ -41,7 +43,8 @@ def generate(
 
     Args:
         recipe: what to make.
-        out: a store of this recipe, an empty folder, or a path where nothing is yet.
+        out: a store of this recipe, an empty folder, or a path where nothing is yet. A name that ends in ".h5" asks for
+            one file, of at most 1 GiB; until it is finished a hidden folder beside it holds what there is.
         workers: processes that solve shards; each uses one thread. 1 under `torchrun` and on a GPU.
         device: where to solve; the store names its kind, whose bytes are its own.
         append: let a store grow whose recipe differs in smaller n_train or n_test alone. Its shards are kept as they
@@ -69,6 +72,10 @@ def generate(
     if workers < 1:
         raise ValueError(f"workers: expected at least 1, found {workers}")
     out = Path(out)
+    if out.suffix == SUFFIX:
+        if append or launched_size() > 1:
+            raise ValueError(f"{out}: expected a folder with append and under torchrun, found a file's name")
+        return _generate_file(recipe, out, workers, device, progress)
     with joined_ranks() as ranks:
         if workers > 1 and (ranks.size > 1 or device != "cpu"):
             raise ValueError(f"workers: expected 1 under torchrun and on a GPU, found {workers}")
@@ -91,6 +98,23 @@ def generate(
                 if ranks.size > 1:
                     ranks.share(None)
     return store
+
+
+def _generate_file(recipe: DataRecipe, out: Path, workers: int, device: str, progress: Progress) -> Store:
+    if out.exists():
+        store = Store.open(out)
+        if store.recipe_digest != recipe.digest:
+            raise ValueError(
+                f"{out}: expected a store of the recipe {recipe.digest}, found one of {store.recipe_digest}; choose "
+                "another name"
+            )
+        return store
+    check_fits(recipe, out)
+    folder = out.with_name(f".{out.name}.unfinished")
+    store = generate(recipe, folder, workers=workers, device=device, progress=progress)
+    pack(store.manifest, [store.shard(entry) for entry in store.manifest.shards], out)
+    shutil.rmtree(folder)
+    return Store.open(out)
 
 
 def _acknowledge(store: Store, shards: Iterable[Made], progress: Progress) -> None:

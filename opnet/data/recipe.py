@@ -111,7 +111,7 @@ class DataRecipe:
     def shards(self) -> list[ShardPlan]:
         """The files of a finished store, in their order. Cut by recipe alone, never by worker."""
         plans = []
-        for split, resolution, samples in self._splits:
+        for split, resolution, samples in self.splits:
             for start in range(0, samples, self.shard_size):
                 stop = min(start + self.shard_size, samples)
                 plans.append(ShardPlan(split, resolution, start, stop, shard_file(split, resolution, start)))
@@ -141,11 +141,12 @@ class DataRecipe:
             software=software_versions(),
             device=device,
             grids={str(n): problem.grid(n).describe() for n in self.test_resolutions},
-            splits=[list(split) for split in self._splits],
+            splits=[list(split) for split in self.splits],
             shards=[],
         )
 
     @property
-    def _splits(self) -> list[tuple[str, int, int]]:
+    def splits(self) -> list[tuple[str, int, int]]:
+        """Samples of every split at every resolution, as (split, resolution, samples)."""
         tests = [("test", resolution, self.n_test) for resolution in self.test_resolutions]
         return [("train", self.train_resolution, self.n_train), *tests]

@@ -57,11 +57,16 @@ def encode_shard(arrays: Mapping[str, np.ndarray]) -> bytes:
     import h5py
 
     with h5py.File("shard", "w", driver="core", backing_store=False, libver=("v110", "v110")) as file:
-        for name, values in arrays.items():
-            chunks = (1, *values.shape[1:]) if name in FIELDS else values.shape
-            file.create_dataset(name, data=values, chunks=chunks, fletcher32=True)
+        write_arrays(file, arrays)
         file.flush()
         return file.id.get_file_image()
+
+
+def write_arrays(group: Any, arrays: Mapping[str, np.ndarray]) -> None:
+    """Put the arrays of a shard into an open `h5py.Group`."""
+    for name, values in arrays.items():
+        chunks = (1, *values.shape[1:]) if name in FIELDS else values.shape
+        group.create_dataset(name, data=values, chunks=chunks, fletcher32=True)
 
 
 class VerifiedShard:
@@ -70,17 +75,24 @@ class VerifiedShard:
     Later changes of the same file are noticed by its size, inode or modification time alone (`is_current`). No file
     stays open, so a shard may be pickled and forked freely.
 
+    Args:
+        path: the file.
+        entry: what the manifest says of it.
+        group: where its arrays lie in a file that holds several shards and has been checked whole.
+
     Raises:
         DataError: naming the file, and what was expected and found: SHA-256, array, sample.
     """
 
-    def __init__(self, path: Path, entry: ShardEntry) -> None:
+    def __init__(self, path: Path, entry: ShardEntry, group: str = "") -> None:
         self.path, self.entry = path, entry
         with open_regular(path) as file:
-            self._signature = _signature(os.fstat(file.fileno()))
-            if os.fstat(file.fileno()).st_size != entry.bytes or sha256_of(file) != entry.sha256:
+            self._signature = signature(os.fstat(file.fileno()))
+            alone = not group
+            if alone and (os.fstat(file.fileno()).st_size != entry.bytes or sha256_of(file) != entry.sha256):
                 raise damaged(file, path, entry)
-            self.arrays = locate_arrays(path, list(entry.shapes))
+            located = locate_arrays(path, [group + name for name in entry.shapes])
+            self.arrays = {name.removeprefix(group): stored for name, stored in located.items()}
             self._check_arrays()
             self._check_finite(file)
         if not self.is_current():
@@ -89,7 +101,7 @@ class VerifiedShard:
     def is_current(self) -> bool:
         """Whether the file is still the one that was verified, as far as its status tells."""
         try:
-            return _signature(os.stat(self.path, follow_symlinks=False)) == self._signature
+            return signature(os.stat(self.path, follow_symlinks=False)) == self._signature
         except OSError:
             return False
 
@@ -104,8 +116,8 @@ class VerifiedShard:
                 else:
                     target[positions] = self._whole(file, stored)[rows]
 
-    def series(self, name: str) -> np.ndarray:
-        """One of the per-sample numbers: residual, discretisation_error, index, or a diagnostic."""
+    def whole(self, name: str) -> np.ndarray:
+        """One of its arrays, such as residual, discretisation_error, index or a diagnostic."""
         with open_regular(self.path) as file:
             return self._whole(file, self.arrays[name])
 
@@ -150,7 +162,8 @@ def damaged(file: io.FileIO, path: Path, entry: ShardEntry) -> DataError:
     )
 
 
-def _signature(status: os.stat_result) -> tuple[int, ...]:
+def signature(status: os.stat_result) -> tuple[int, ...]:
+    """What tells whether a file is still the one it was, as far as its status does."""
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 

@@ -11,6 +11,7 @@ from opnet.core.progress import Progress, silent
 from opnet.data.durable import open_regular, replace_file
 from opnet.data.manifest import Manifest
 from opnet.data.shard import ShardEntry, VerifiedShard, damaged
+from opnet.data.single_file import is_single_file, open_single
 from opnet.spaces.grid import Grid
 
 MANIFEST = "manifest.json"
@@ -22,10 +23,11 @@ class Store:
 
     Opening checks the manifest's own digest and that every acknowledged shard is there with its size; the SHA-256 of a
     shard is checked at the first read of it, once for every opened store. Later changes to a shard are noticed by its
-    size, inode and modification time alone; `verify` reads everything again.
+    size, inode and modification time alone; `verify` reads everything again. A small store may be one file
+    (`opnet.data.single_file`), which is checked whole when it is opened.
 
     Attributes:
-        path: the folder.
+        path: the folder, or the file.
         manifest: what `manifest.json` says.
     """
 
@@ -43,6 +45,8 @@ class Store:
                 names the file, what was expected and what was found.
         """
         path = Path(path)
+        if is_single_file(path):
+            return cls(path, open_single(path))
         if not os.path.lexists(path / MANIFEST):
             raise FileNotFoundError(f"{path}: expected a store, found no {MANIFEST}")
         with open_regular(path / MANIFEST) as file:
@@ -92,7 +96,7 @@ class Store:
         """
         shard = self._shards.get(entry.file)
         if shard is None or not shard.is_current():
-            shard = self._shards[entry.file] = VerifiedShard(self.path / entry.file, entry)
+            shard = self._shards[entry.file] = self._read(entry)
         return shard
 
     def verify(self, progress: Progress = silent) -> None:
@@ -111,12 +115,18 @@ class Store:
         for done, entry in enumerate(entries):
             progress(done, len(entries), entry.file)
             try:
-                self._shards[entry.file] = VerifiedShard(self.path / entry.file, entry)
+                self._shards[entry.file] = self._read(entry)
             except DataError as error:
                 yield entry, error
             else:
                 yield entry, None
         progress(len(entries), len(entries))
+
+    def _read(self, entry: ShardEntry) -> VerifiedShard:
+        if self.path.is_dir():
+            return VerifiedShard(self.path / entry.file, entry)
+        open_single(self.path)  # the seal covers all of it
+        return VerifiedShard(self.path, entry, f"{entry.split}-{entry.resolution}/")
 
     def _check_size(self, entry: ShardEntry) -> None:
         path = self.path / entry.file

@@ -100,7 +100,7 @@ class StoreDataset(Dataset):
         return self._series("index")
 
     def _series(self, name: str) -> Tensor:
-        parts = [self.store.shard(entry).series(name) for entry in self._entries]
+        parts = [self.store.shard(entry).whole(name) for entry in self._entries]
         return torch.from_numpy(np.concatenate(parts))
 
     def _empty(self, name: str, count: int) -> Tensor:

@@ -32,8 +32,8 @@ def test_a_store_holds_what_the_problem_solves(reference):
     store.shard(entry).read_into(range(4), range(4), fields)
     assert np.array_equal(fields["inputs"], expected.inputs.float().numpy())
     assert np.array_equal(fields["targets"], expected.targets.float().numpy())
-    assert np.array_equal(store.shard(entry).series("residual"), expected.residual.numpy())
-    assert np.array_equal(store.shard(entry).series("discretisation_error"), expected.discretisation_error.numpy())
+    assert np.array_equal(store.shard(entry).whole("residual"), expected.residual.numpy())
+    assert np.array_equal(store.shard(entry).whole("discretisation_error"), expected.discretisation_error.numpy())
 
 
 def test_a_finished_store_is_reused_untouched(reference):
@@ -48,7 +48,7 @@ def test_a_finished_store_is_reused_untouched(reference):
 def test_errors_are_estimated_for_the_share_asked(tmp_path, share):
     store = generate(replace(RECIPE, error_share=share), tmp_path)
     entries = store.manifest.shards_of("train", 16)
-    known = np.concatenate([np.isfinite(store.shard(entry).series("discretisation_error")) for entry in entries])
+    known = np.concatenate([np.isfinite(store.shard(entry).whole("discretisation_error")) for entry in entries])
     assert known.sum() == share * 20
 
 

@@ -39,7 +39,7 @@ def test_samples_are_read_by_row_into_any_position(tmp_path):
     shard.read_into([2, 0], [1, 3], {"targets": out})
     assert np.array_equal(out[[1, 3]], arrays()["targets"][[2, 0]])
     assert not out[[0, 2]].any()
-    assert np.array_equal(shard.series("discretisation_error"), [0.1, np.nan, 0.3], equal_nan=True)
+    assert np.array_equal(shard.whole("discretisation_error"), [0.1, np.nan, 0.3], equal_nan=True)
 
 
 def test_values_that_are_not_finite_are_named(tmp_path):

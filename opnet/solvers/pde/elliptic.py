@@ -30,8 +30,8 @@ class Elliptic(Problem):
     """A linear system A u = b on the cells of the unit square. Concrete problems are frozen dataclasses.
 
     The estimated error is `d / sqrt(1 + q^2 - 2 q c)` with d the relative L2 difference to the means over 2 x 2 cells
-    of the solution at twice the resolution and q = 2^-order: the size of the error e_n if e_n and e_2n, q times smaller,
-    enclose an angle of cosine c, the `alignment`. Smooth problems have c = 1 and Richardson's d / (1 - q).
+    of the solution at twice the resolution and q = 2^-order: the size of the error e_n if e_n and e_2n, q times
+    smaller, enclose an angle of cosine c, the `alignment`. Smooth problems have c = 1 and Richardson's d / (1 - q).
 
     Attributes:
         rtol: tolerance of the recomputed relative residual.
