@@ -6,7 +6,7 @@ The rooms, lowest first: `core`, `spaces`, `linops`, `graphs`, `solvers`, `model
 
 from opnet.core.errors import AccuracyWarning, DataError, RecipeError, SolveError, TrainingError
 from opnet.core.status import Status
-from opnet.data.batch import ArrayDataset, Batch, Dataset
+from opnet.data.batch import ArrayDataset, Batch, Dataset, as_batch
 from opnet.data.dataset import DataSplits, open_dataset
 from opnet.data.describe import describe
 from opnet.data.formats.neuraloperator import NeuralOperatorFiles

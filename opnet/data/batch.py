@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -17,6 +17,7 @@ from opnet.spaces.grid import Grid
 from opnet.spaces.statistics import ChannelStatistics
 
 Domain = Grid | Graph
+STATISTICS_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,96 @@ class Dataset(ABC):
     def all(self) -> Batch:
         return self.batch(range(len(self)))
 
+    def __getitem__(self, index: int) -> Batch:
+        """The sample at `index`, as a batch of one."""
+        return self.batch([index])
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """What a `torch.utils.data.DataLoader(..., collate_fn=as_batch)` asks for: a whole batch, read at once."""
+        return self.batch(indices)
+
+    def frames(self, samples: np.ndarray, frames: np.ndarray) -> Tensor:
+        """Some frames of the targets, others for each sample.
+
+        Args:
+            samples: (batch,).
+            frames: (batch, frame).
+
+        Returns:
+            (batch, frame, channel, *grid), or (batch, frame, node, feature).
+        """
+        targets = self.batch(samples).targets
+        return targets[torch.arange(len(targets))[:, None], torch.from_numpy(frames)]
+
+    @property
+    def domain_is_grid(self) -> bool:
+        return isinstance(self.domain, Grid)
+
     def statistics(self) -> tuple[ChannelStatistics, ChannelStatistics]:
-        """Statistics of inputs (shift and scale) and targets (scale alone: zero stays zero), for `Normalised`."""
-        batch = self.all()
-        return ChannelStatistics.of(batch.inputs), ChannelStatistics.of(batch.targets, center=False)
+        """Statistics of inputs (shift and scale) and targets (scale alone: zero stays zero), for `Normalised`.
+
+        Read in batches, twice: data larger than memory have statistics too.
+        """
+        starts = range(0, len(self), STATISTICS_BATCH)
+
+        def batches() -> Iterator[Batch]:
+            return (self.batch(range(start, min(start + STATISTICS_BATCH, len(self)))) for start in starts)
+
+        targets = (b.targets if b.times is None else b.targets.flatten(0, 1) for b in batches())
+        return (
+            ChannelStatistics.of_batches(b.inputs for b in batches()),
+            ChannelStatistics.of_batches(targets, center=False),
+        )
+
+    def windows(self, frames_in: int, frames_out: int = 1, *, stride: int = 1, every: int = 1) -> Dataset:
+        """Pairs of successive time windows of every trajectory, their frames as channels.
+
+        Args:
+            frames_in, frames_out: frames of the inputs, and of the targets after them.
+            stride: frames from one window's start to the next.
+            every: frames from one frame of a window to the next.
+
+        Raises:
+            ValueError: for samples without times, or windows longer than they are.
+
+        >>> from opnet.data.batch import ArrayDataset
+        >>> u = torch.arange(6.0).reshape(1, 6, 1, 1).expand(2, 6, 1, 4)  # two samples of six frames
+        >>> data = ArrayDataset(u[:, 0], u, Grid((4,), boundary="periodic"), times=torch.arange(6.0))
+        >>> pairs = data.windows(2, 1)
+        >>> len(pairs), pairs.batch([1]).inputs[0, :, 0].tolist(), pairs.batch([1]).targets[0, :, 0].tolist()
+        (8, [1.0, 2.0], [3.0])
+        """
+        from opnet.data.windows import Windows, frames_of
+
+        for name, value in (("frames_in", frames_in), ("frames_out", frames_out), ("stride", stride), ("every", every)):
+            if value < 1:
+                raise ValueError(f"windows: {name}: expected at least 1, found {value}")
+        last = (frames_in + frames_out - 1) * every
+        inputs = [i * every for i in range(frames_in)]
+        targets = [i * every for i in range(frames_in, frames_in + frames_out)]
+        return Windows(self, inputs, targets, range(0, frames_of(self) - last, stride))
+
+    def frame_map(self, start: int, stop: int) -> Dataset:
+        """The map from one frame of every trajectory to another, each as the channels it has."""
+        from opnet.data.windows import Windows, frames_of
+
+        count = frames_of(self)
+        pair = [frame + count if frame < 0 else frame for frame in (start, stop)]
+        return Windows(self, pair[:1], pair[1:], [0])
+
+    def rollouts(self, frames_in: int = 1) -> Dataset:
+        """The first frames as inputs and all later ones as targets: what autoregressive predictions are held to."""
+        from opnet.data.windows import Rollouts
+
+        return Rollouts(self, frames_in)
+
+    def resampled(self, resolution: int, how: str | tuple[str, str] = "spectral") -> Dataset:
+        """The same functions on fewer nodes; `how` is "spectral", "full_weighting", "stride", or one for inputs and one
+        for targets (see `opnet.spaces.resampling.resample`).
+        """
+        from opnet.data.resampled import Resampled
+
+        return Resampled(self, resolution, how)
 
     def subset(self, indices: Sequence[int] | Tensor | np.ndarray) -> Dataset:
         """The samples at `indices` as a data set of their own; `ValueError` for positions that are not there."""
@@ -174,3 +261,14 @@ class Subset(Dataset):
 
     def batch(self, indices: Sequence[int] | Tensor | np.ndarray) -> Batch:
         return self.whole.batch(self.indices[torch.as_tensor(np.asarray(indices), dtype=torch.long)])
+
+
+def as_batch(batch: Batch) -> Batch:
+    """The `collate_fn` of data loaders, which get whole batches from opnet's data sets.
+
+    >>> from torch.utils.data import DataLoader
+    >>> data = ArrayDataset(torch.zeros(5, 1, 4), torch.ones(5, 1, 4), Grid((4,), nodes="cell"))
+    >>> [len(batch.inputs) for batch in DataLoader(data, batch_size=2, collate_fn=as_batch)]
+    [2, 2, 1]
+    """
+    return batch

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,20 @@ class VerifiedShard:
                 else:
                     target[positions] = self._whole(file, stored)[rows]
 
+    def read_frames(self, rows: Sequence[int], frames: np.ndarray, positions: Sequence[int], out: np.ndarray) -> None:
+        """Copy frames (row, frame) of the targets of samples `rows` to `positions` of `out`, reading nothing else."""
+        stored, entries = self.arrays["targets"], prod(out.shape[2:])
+        with open_regular(self.path) as file:
+            for row, wanted, position in zip(rows, frames.tolist(), positions, strict=True):
+                start = 0
+                while start < len(wanted):  # runs of successive frames lie together
+                    stop = start + 1
+                    while stop < len(wanted) and wanted[stop] == wanted[stop - 1] + 1:
+                        stop += 1
+                    offset = int(stored.offsets[row]) + wanted[start] * entries * out.itemsize
+                    self._read_at(file, offset, out[position, start:stop])
+                    start = stop
+
     def whole(self, name: str) -> np.ndarray:
         """One of its arrays, such as residual, discretisation_error, index or a diagnostic."""
         with open_regular(self.path) as file:
@@ -128,12 +143,14 @@ class VerifiedShard:
         return values
 
     def _read_chunk(self, file: io.FileIO, stored: StoredArray, chunk: int, out: np.ndarray) -> None:
-        file.seek(int(stored.offsets[chunk]))
+        self._read_at(file, int(stored.offsets[chunk]), out)
+
+    def _read_at(self, file: io.FileIO, offset: int, out: np.ndarray) -> None:
         view, done = out.data.cast("B"), 0
         while done < len(view):
-            count = file.readinto(view[done:])
+            count = os.preadv(file.fileno(), [view[done:]], offset + done)
             if not count:
-                raise DataError(f"{self.path}: expected {len(view)} bytes at {stored.offsets[chunk]}, found {done}")
+                raise DataError(f"{self.path}: expected {len(view)} bytes at {offset}, found {done}")
             done += count
 
     def _check_arrays(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from opnet.core.errors import DataError
 from opnet.data.batch import ArrayDataset, Batch, Dataset
-from opnet.data.shard import DIAGNOSTICS, FIELDS
+from opnet.data.shard import DIAGNOSTICS, FIELDS, VerifiedShard
 from opnet.data.store import Store
 
 
@@ -52,19 +52,50 @@ class StoreDataset(Dataset):
     def __len__(self) -> int:
         return self._length
 
-    def batch(self, indices: Sequence[int] | Tensor | np.ndarray) -> Batch:
+    def batch(self, indices: Sequence[int] | Tensor | np.ndarray, *, out: Batch | None = None) -> Batch:
+        """The samples at `indices`, in that order.
+
+        Args:
+            out: a batch of as many samples, read before, whose memory is read into: fresh memory costs as much as
+                reading does.
+        """
+        index = self._positions(indices)
+        fields = {name: self._empty(name, len(index)) if out is None else getattr(out, name) for name in FIELDS}
+        for name, values in fields.items():
+            if out is not None and (len(values) != len(index) or not self._fits(name, values)):
+                raise ValueError(f"out: {name}: expected a batch of {len(index)} of this data set, found another")
+        arrays = {name: values.numpy() for name, values in fields.items()}
+        for shard, rows, positions in self._by_shard(index):
+            shard.read_into(rows, positions, arrays)
+        return Batch(fields["inputs"], fields["targets"], self.domain, self.times, torch.from_numpy(index))
+
+    def frames(self, samples: np.ndarray, frames: np.ndarray) -> Tensor:
+        index = self._positions(samples)
+        entry = self._entries[0]
+        shape = (*frames.shape, *entry.shapes["targets"][2:])
+        out = torch.empty(shape, dtype=getattr(torch, entry.dtypes["targets"]))
+        for shard, rows, positions in self._by_shard(index):
+            shard.read_frames(rows, frames[positions], positions, out.numpy())
+        return out
+
+    def _positions(self, indices: Sequence[int] | Tensor | np.ndarray) -> np.ndarray:
         index = np.asarray(indices, dtype=np.int64).reshape(-1)
         if len(index) and not (-len(self) <= index.min() and index.max() < len(self)):
             raise IndexError(f"indices: expected positions below {len(self)}, found {index.min()} to {index.max()}")
-        index = np.where(index < 0, index + len(self), index)
-        fields = {name: self._empty(name, len(index)) for name in FIELDS}
-        arrays = {name: values.numpy() for name, values in fields.items()}
+        return np.where(index < 0, index + len(self), index)
+
+    def _by_shard(self, index: np.ndarray) -> Iterator[tuple[VerifiedShard, list[int], list[int]]]:
+        """The shards that hold the samples, their rows there, and their positions in the batch."""
         shards = np.searchsorted(self._starts, index, side="right") - 1
         for i in np.unique(shards):
             positions = np.flatnonzero(shards == i)
             rows = index[positions] - self._starts[i]
-            self.store.shard(self._entries[i]).read_into(rows.tolist(), positions.tolist(), arrays)
-        return Batch(fields["inputs"], fields["targets"], self.domain, self.times, torch.from_numpy(index))
+            yield self.store.shard(self._entries[i]), rows.tolist(), positions.tolist()
+
+    def _fits(self, name: str, values: Tensor) -> bool:
+        entry = self._entries[0]
+        expected = tuple(entry.shapes[name][1:]), getattr(torch, entry.dtypes[name]), torch.device("cpu")
+        return (tuple(values.shape[1:]), values.dtype, values.device) == expected and values.is_contiguous()
 
     def in_memory(self) -> ArrayDataset:
         """The same samples read once and for all."""

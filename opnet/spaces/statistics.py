@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -32,8 +33,22 @@ class ChannelStatistics:
         """
         if values.numel() == 0:
             raise ValueError(f"ChannelStatistics.of: expected at least one sample, found shape {tuple(values.shape)}")
-        channels = values.to(torch.float64).transpose(0, 1).reshape(values.shape[1], -1)
-        shift = channels.mean(1) if center else torch.zeros(len(channels), dtype=torch.float64)
-        scale = (channels - shift[:, None]).square().mean(1).sqrt()
+        return cls.of_batches([values], center=center)
+
+    @classmethod
+    def of_batches(cls, batches: Iterable[Tensor], *, center: bool = True) -> ChannelStatistics:
+        """The same of values that come in batches, each read once.
+
+        Means and sums of squared deviations are joined pairwise (T. F. Chan, G. H. Golub and R. J. LeVeque, *The
+        American Statistician* 37 (1983), eqs. (2.1)), which loses no digits where the mean is large.
+        """
+        count, mean, squares = 0, torch.zeros(()), torch.zeros(())
+        for values in batches:
+            channels = values.to(torch.float64).transpose(0, 1).reshape(values.shape[1], -1)
+            more, here = channels.shape[1], channels.mean(1) if center else torch.zeros(len(channels)).double()
+            apart = here - mean
+            squares = squares + (channels - here[:, None]).square().sum(1) + apart**2 * count * more / (count + more)
+            mean, count = mean + apart * (more / (count + more)), count + more
+        scale = (squares / count).sqrt()
         scale = torch.where(scale > 0, scale, torch.ones_like(scale))
-        return cls(tuple(shift.tolist()), tuple(scale.tolist()))
+        return cls(tuple(mean.tolist()), tuple(scale.tolist()))

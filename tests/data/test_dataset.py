@@ -1,12 +1,19 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from damage import write_darcy_files
 from killed_generation import RECIPE
+from torch.utils.data import DataLoader
 
 from opnet.core.errors import DataError
+from opnet.data.batch import ArrayDataset, as_batch
 from opnet.data.dataset import open_dataset
 from opnet.data.generate import generate
+from opnet.data.recipe import DataRecipe
+from opnet.solvers.pde.advection import Advection
+from opnet.spaces.fields.sine_waves import SineWaves
+from opnet.spaces.grid import Grid
 
 
 def test_a_store_opens_as_splits(tmp_path):
@@ -50,3 +57,40 @@ def test_what_cannot_be_opened_says_what_was_expected(tmp_path):
         open_dataset(tmp_path, format="neuraloperater")
     with pytest.raises(ValueError, match=r"format neuraloperator: .* unexpected keyword argument 'resolution'"):
         open_dataset(tmp_path, format="neuraloperator", resolution=4)
+
+
+def test_resampled_data_lie_on_the_coarse_grid(tmp_path):
+    problem = Advection(times=(0.0, 0.5), initial=SineWaves(max_mode=3))
+    generate(DataRecipe(problem=problem, n_train=3, n_test=1, train_resolution=32, dtype="float64"), tmp_path)
+    fine = open_dataset(tmp_path).train
+    coarse = fine.resampled(8, ("stride", "spectral")).batch([1, 2])
+    assert coarse.domain == fine.grid.resized(8)
+    torch.testing.assert_close(coarse.inputs, fine.batch([1, 2]).inputs[..., ::4])
+    torch.testing.assert_close(coarse.targets, fine.batch([1, 2]).targets[..., ::4])
+    assert torch.equal(fine.resampled(8).discretisation_error, fine.discretisation_error)
+
+
+def test_statistics_of_batches_are_those_of_the_whole(monkeypatch):
+    values = 1e6 + torch.randn(50, 2, 8, dtype=torch.float64)
+    data = ArrayDataset(values, values, Grid((8,), nodes="cell"))
+    monkeypatch.setattr("opnet.data.batch.STATISTICS_BATCH", 7)
+    inputs, targets = data.statistics()
+    channels = values.transpose(0, 1).flatten(1)
+    torch.testing.assert_close(torch.tensor(inputs.shift, dtype=torch.float64), channels.mean(1))
+    torch.testing.assert_close(
+        torch.tensor(inputs.scale, dtype=torch.float64), channels.std(1, correction=0), rtol=1e-9, atol=0
+    )
+    torch.testing.assert_close(torch.tensor(targets.scale, dtype=torch.float64), channels.square().mean(1).sqrt())
+    assert targets.shift == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_data_loader_reads_whole_batches(tmp_path, workers):
+    generate(DataRecipe(problem=Advection(), n_train=10, n_test=1, train_resolution=16, shard_size=4), tmp_path)
+    data = open_dataset(tmp_path).train
+    loader = DataLoader(data, batch_size=4, collate_fn=as_batch, num_workers=workers)
+    batches = list(loader)
+    assert [len(batch.inputs) for batch in batches] == [4, 4, 2]
+    assert torch.equal(torch.cat([batch.targets for batch in batches]), data.all().targets)
+    assert torch.cat([batch.index for batch in batches]).tolist() == list(range(10))
+    assert data[3].inputs.shape == (1, 1, 16)

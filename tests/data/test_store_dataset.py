@@ -100,3 +100,13 @@ def test_damage_after_the_first_read_is_noticed_by_the_files_status(tmp_path):
     flip_bit(tmp_path / "shards/train-16-00008.h5", 8 * 2000)
     with pytest.raises(DataError, match=r"train-16-00008\.h5: expected sha256"):
         data.all()
+
+
+def test_memory_is_read_into_again(tmp_path):
+    data = StoreDataset(generate(RECIPE, tmp_path), "train", 16)
+    first = data.batch([3, 17, 5])
+    again = data.batch([1, 0, 19], out=first)
+    assert again.targets.data_ptr() == first.targets.data_ptr()
+    assert torch.equal(again.targets, StoreDataset(data.store, "train", 16).batch([1, 0, 19]).targets)
+    with pytest.raises(ValueError, match="out: inputs: expected a batch of 2 of this data set"):
+        data.batch([0, 1], out=first)
