@@ -86,7 +86,8 @@ def open_dataset(path: str | Path, *, format: str | None = None, **options: Any)
     if format is None:
         known = [name for name in names("format") if lookup("format", name).recognises(path)]
         if len(known) != 1:
-            found = " and ".join(known) or ("a folder without them" if path.is_dir() else "no folder")
+            other = "a folder without them" if path.is_dir() else "a file of none" if path.exists() else "nothing"
+            found = " and ".join(known) or other
             raise DataError(
                 f"{path}: expected a store ({MANIFEST}) or the files of one format of {', '.join(names('format'))}; "
                 f"found {found}"

@@ -25,9 +25,25 @@ def write_temporary(path: Path, content: bytes) -> Path:
     """Write `content` beside its final `path` under a temporary name, down to the disk; returns that name.
 
     Raises:
-        OSError: a full disk or a missing permission; no temporary file is left then.
+        OSError: a full disk or a missing permission, with the name of `path`; no temporary file is left then.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    with _named(path):
+        _write(temporary, content)
+    return temporary
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let errors of the system name the file that was to be; those of an open descriptor name none."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _write(temporary: Path, content: bytes) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
         try:
@@ -40,13 +56,13 @@ def write_temporary(path: Path, content: bytes) -> Path:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    return temporary
 
 
 def commit(temporary: Path, path: Path) -> None:
     """Give a file written by `write_temporary` its final name, durably."""
-    os.replace(temporary, path)
-    sync_folder(path.parent)
+    with _named(path):
+        os.replace(temporary, path)
+        sync_folder(path.parent)
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -117,10 +133,12 @@ def open_regular(path: Path) -> io.FileIO:
     return io.FileIO(descriptor, "rb")
 
 
-def sha256_of(file: io.FileIO) -> str:
-    """Hexadecimal SHA-256 of an open file, from its start."""
+def sha256_of(file: io.FileIO, length: int | None = None) -> str:
+    """Hexadecimal SHA-256 of an open file, or of its first `length` bytes."""
     file.seek(0)
     digest, block = hashlib.sha256(), memoryview(bytearray(_BLOCK))
-    while count := file.readinto(block):
+    rest = os.fstat(file.fileno()).st_size if length is None else length
+    while rest > 0 and (count := file.readinto(block[:rest])):
         digest.update(block[:count])
+        rest -= count
     return digest.hexdigest()

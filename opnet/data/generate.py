@@ -101,6 +101,7 @@ def generate(
 
 
 def _generate_file(recipe: DataRecipe, out: Path, workers: int, device: str, progress: Progress) -> Store:
+    folder = out.with_name(f".{out.name}.unfinished")
     if out.exists():
         store = Store.open(out)
         if store.recipe_digest != recipe.digest:
@@ -108,9 +109,9 @@ def _generate_file(recipe: DataRecipe, out: Path, workers: int, device: str, pro
                 f"{out}: expected a store of the recipe {recipe.digest}, found one of {store.recipe_digest}; choose "
                 "another name"
             )
+        shutil.rmtree(folder, ignore_errors=True)  # of a run killed just before its end
         return store
     check_fits(recipe, out)
-    folder = out.with_name(f".{out.name}.unfinished")
     store = generate(recipe, folder, workers=workers, device=device, progress=progress)
     pack(store.manifest, [store.shard(entry) for entry in store.manifest.shards], out)
     shutil.rmtree(folder)

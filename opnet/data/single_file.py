@@ -1,10 +1,10 @@
-"""A store in one HDF5 file: arrays of whole splits, the manifest, and a seal over everything.
+"""A store in one HDF5 file: arrays of whole splits, the manifest, and a seal behind everything.
 
     manifest                 the bytes of a store's manifest.json
-    seal                     hexadecimal SHA-256 of the file with these 64 bytes set to zero
     train-64/inputs, ...     the arrays of a split at a resolution, as in a shard
 
-Any HDF5 reader opens it; opnet believes it only if the seal holds.
+Behind the HDF5 content, where its readers do not look, one line more: `opnet store, sha256 ` and the hexadecimal
+SHA-256 of everything before that line. So any HDF5 reader opens the file, and opnet believes it before HDF5 does.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from opnet.core.errors import DataError
-from opnet.data.durable import open_regular, replace_file
+from opnet.data.durable import open_regular, replace_file, sha256_of
 from opnet.data.manifest import Manifest
 from opnet.data.recipe import DataRecipe, shard_file
 from opnet.data.safe_hdf5 import checked_dataset, open_hdf5
@@ -26,7 +25,9 @@ from opnet.data.shard import FIELDS, ShardEntry, VerifiedShard, describe_arrays,
 
 SUFFIX = ".h5"
 LARGEST = 1 << 30
-_SEAL = 64
+LARGEST_MANIFEST = 256 << 20
+SEAL = b"\nopnet store, sha256 "
+_SEAL_LENGTH = len(SEAL) + 64 + 1
 
 
 def check_fits(recipe: DataRecipe, path: Path) -> None:
@@ -56,12 +57,14 @@ def pack(manifest: Manifest, shards: list[VerifiedShard], path: Path) -> None:
             write_arrays(file.create_group(f"{split}-{resolution}"), arrays)
             entries.append(_entry(split, resolution, arrays))
         content = replace(manifest, shards=entries).encode()
-        file.create_dataset("manifest", data=np.frombuffer(content, np.uint8))
-        seal = file.create_dataset("seal", data=np.zeros(_SEAL, np.uint8))
+        file.create_dataset("manifest", data=np.frombuffer(content, np.uint8), chunks=(len(content),), fletcher32=True)
         file.flush()
-        offset, image = seal.id.get_offset(), bytearray(file.id.get_file_image())
-    image[offset : offset + _SEAL] = hashlib.sha256(image).hexdigest().encode()
-    replace_file(path, bytes(image))
+        image = file.id.get_file_image()
+    replace_file(path, image + _seal(hashlib.sha256(image).hexdigest()))
+
+
+def _seal(sha256: str) -> bytes:
+    return SEAL + sha256.encode() + b"\n"
 
 
 def _entry(split: str, resolution: int, arrays: dict[str, np.ndarray]) -> ShardEntry:
@@ -77,49 +80,41 @@ def _entry(split: str, resolution: int, arrays: dict[str, np.ndarray]) -> ShardE
 
 
 def is_single_file(path: Path) -> bool:
-    """Whether `path` is a file that calls itself a store."""
+    """Whether `path` is a file that ends as a store does."""
     if not path.is_file():
         return False
-    try:
-        with open_hdf5(path) as file:
-            return all(file.id.links.exists(name) for name in (b"seal", b"manifest"))
-    except DataError:
-        return False
+    with path.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _SEAL_LENGTH))
+        return file.read(len(SEAL)) == SEAL
 
 
 def open_single(path: Path) -> Manifest:
-    """The manifest of a file whose seal holds.
+    """The manifest of a file whose seal holds; HDF5 sees no byte of it before.
 
     Raises:
         DataError: naming the file, for a broken seal or anything that is not as `pack` wrote it.
     """
-    with open_regular(path) as raw:
-        seen = signature(os.fstat(raw.fileno()))
-        with open_hdf5(path) as file:
-            offset, found = _bytes(file, "seal")
-            content = _bytes(file, "manifest")[1]
-        raw.seek(0)
-        image = bytearray(raw.readall())
-        image[offset : offset + _SEAL] = bytes(_SEAL)
-        expected = hashlib.sha256(image).hexdigest().encode()
-        if found != expected or signature(os.stat(path, follow_symlinks=False)) != seen:
+    with open_regular(path) as file:
+        seen = os.fstat(file.fileno())
+        length = max(0, seen.st_size - _SEAL_LENGTH)
+        file.seek(length)
+        found = file.readall()
+        if not found.startswith(SEAL):
             raise DataError(
-                f"{path}: expected a file with the seal {expected.decode()}, found {found!r}: it is damaged"
+                f"{path}: expected a store in one file, found no seal at its end: it is cut, damaged or another file"
             )
+        expected = _seal(sha256_of(file, length))
+    if found != expected:
+        raise DataError(f"{path}: expected the seal {_said(expected)}, found {_said(found)}: it is damaged")
+    with open_hdf5(path) as hdf5:
+        dataset = checked_dataset(hdf5, "manifest")
+        if dataset.dtype != np.uint8 or len(dataset.shape) != 1 or dataset.shape[0] > LARGEST_MANIFEST:
+            raise DataError(f"{path}: manifest: expected at most {LARGEST_MANIFEST} bytes, found {dataset.shape}")
+        content = hdf5["manifest"][()].tobytes()
+    if signature(os.stat(path, follow_symlinks=False)) != signature(seen):
+        raise DataError(f"{path}: expected one file from start to end, found it changed while it was read")
     return Manifest.decode(content, f"{path}: manifest")
 
 
-def _bytes(file: Any, key: str) -> tuple[int, bytes]:
-    """Where an array of bytes lies, and what it holds."""
-    dataset = checked_dataset(file, key)
-    if dataset.dtype != np.uint8 or len(dataset.shape) != 1 or dataset.get_offset() is None:
-        raise DataError(f"{file.filename}: {key}: expected bytes that lie together, found {dataset.dtype}")
-    values = np.empty(dataset.shape, np.uint8)
-    dataset.read(_all(), _all(), values)
-    return dataset.get_offset(), values.tobytes()
-
-
-def _all() -> Any:
-    from h5py import h5s
-
-    return h5s.ALL
+def _said(seal: bytes) -> str:
+    return seal.removeprefix(SEAL).decode(errors="replace").strip()

@@ -11,11 +11,10 @@ from opnet.core.progress import Progress, silent
 from opnet.data.durable import open_regular, replace_file
 from opnet.data.manifest import Manifest
 from opnet.data.shard import ShardEntry, VerifiedShard, damaged
-from opnet.data.single_file import is_single_file, open_single
+from opnet.data.single_file import LARGEST_MANIFEST, open_single
 from opnet.spaces.grid import Grid
 
 MANIFEST = "manifest.json"
-_LARGEST_MANIFEST = 256 << 20
 
 
 class Store:
@@ -40,18 +39,18 @@ class Store:
         """The store at `path`, finished or not.
 
         Raises:
-            FileNotFoundError: if there is no `manifest.json`.
-            DataError: for a damaged manifest, an unknown format version, a missing or truncated shard; the message
-                names the file, what was expected and what was found.
+            FileNotFoundError: if there is no file and no folder with a `manifest.json`.
+            DataError: for a damaged manifest, an unknown format version, a missing or truncated shard, a broken seal;
+                the message names the file, what was expected and what was found.
         """
         path = Path(path)
-        if is_single_file(path):
+        if path.is_file():
             return cls(path, open_single(path))
         if not os.path.lexists(path / MANIFEST):
             raise FileNotFoundError(f"{path}: expected a store, found no {MANIFEST}")
         with open_regular(path / MANIFEST) as file:
-            if os.fstat(file.fileno()).st_size > _LARGEST_MANIFEST:
-                raise DataError(f"{path / MANIFEST}: expected at most {_LARGEST_MANIFEST} bytes, found more")
+            if os.fstat(file.fileno()).st_size > LARGEST_MANIFEST:
+                raise DataError(f"{path / MANIFEST}: expected at most {LARGEST_MANIFEST} bytes, found more")
             raw = file.read()
         store = cls(path, Manifest.decode(raw, str(path / MANIFEST)))
         for entry in store.manifest.shards:
