@@ -86,7 +86,7 @@ def open_dataset(path: str | Path, *, format: str | None = None, **options: Any)
     if format is None:
         known = [name for name in names("format") if lookup("format", name).recognises(path)]
         if len(known) != 1:
-            other = "a folder without them" if path.is_dir() else "a file of none" if path.exists() else "nothing"
+            other = "a folder without them" if path.is_dir() else "no folder and no store in one file"
             found = " and ".join(known) or other
             raise DataError(
                 f"{path}: expected a store ({MANIFEST}) or the files of one format of {', '.join(names('format'))}; "

@@ -30,9 +30,20 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "write", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         replace_file(tmp_path / "file", b"content")
+    assert caught.value.filename == str(tmp_path / "file")
     assert os.listdir(tmp_path) == []
+
+
+def test_what_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").mkdir()
+    with pytest.raises(OSError) as caught:  # noqa: PT011, each system says it in its own words
+        replace_file(tmp_path / "file", b"content")
+    assert caught.value.filename == str(tmp_path / "file")
+    with pytest.raises(FileNotFoundError) as caught:
+        replace_file(tmp_path / "absent/file", b"content")
+    assert caught.value.filename == str(tmp_path / "absent/file")
 
 
 def test_short_writes_are_continued(tmp_path, monkeypatch):
@@ -60,3 +71,4 @@ def test_sha256_is_that_of_the_whole_file(tmp_path):
     with open_regular(tmp_path / "file") as file:
         file.read(10)
         assert sha256_of(file) == hashlib.sha256(content).hexdigest()
+        assert sha256_of(file, 2_000_000) == hashlib.sha256(content[:2_000_000]).hexdigest()

@@ -1,14 +1,18 @@
+import hashlib
+import os
+import shutil
 from dataclasses import replace
 
 import h5py
 import pytest
 import torch
+from analytic_problem import SineHeat
 from killed_generation import RECIPE
 
 from opnet.core.errors import DataError
 from opnet.data.dataset import open_dataset
 from opnet.data.generate import generate
-from opnet.data.single_file import check_fits, is_single_file
+from opnet.data.single_file import SEAL, check_fits, is_single_file
 from opnet.data.store import Store
 
 
@@ -74,7 +78,7 @@ def test_no_flip_goes_unnoticed(both, tmp_path):
         flipped = bytearray(content)
         flipped[place] ^= 1 << number % 8
         path.write_bytes(flipped)
-        with pytest.raises((DataError, FileNotFoundError)):
+        with pytest.raises(DataError, match=r"flipped\.h5: expected"):
             Store.open(path)
 
 
@@ -84,11 +88,43 @@ def test_a_truncated_file_and_a_stranger_are_refused(both, tmp_path):
     with pytest.raises(DataError):
         open_dataset(path)
     with h5py.File(tmp_path / "theirs.h5", "w") as file:
-        file["seal"] = 3
         file["manifest"] = 4
-    assert is_single_file(tmp_path / "theirs.h5")
-    with pytest.raises(DataError, match="seal: expected bytes that lie together"):
-        open_dataset(tmp_path / "theirs.h5")
+    with pytest.raises(DataError, match=r"theirs\.h5: expected a store in one file, found no seal"):
+        Store.open(tmp_path / "theirs.h5")
+    (tmp_path / "forged.h5").write_bytes(sealed((tmp_path / "theirs.h5").read_bytes()))
+    assert is_single_file(tmp_path / "forged.h5")
+    with pytest.raises(DataError, match=r"manifest: expected at most \d+ bytes, found \(\)"):
+        open_dataset(tmp_path / "forged.h5")
+
+
+def sealed(content):
+    return content + SEAL + hashlib.sha256(content).hexdigest().encode() + b"\n"
+
+
+def test_a_flip_is_found_before_hdf5_sees_it(both, tmp_path, monkeypatch):
+    path = tmp_path / "flipped.h5"
+    content = bytearray((both / "store.h5").read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+    monkeypatch.setattr(h5py, "File", None)
+    with pytest.raises(DataError, match=r"flipped\.h5: expected the seal [0-9a-f]{64}, found [0-9a-f]{64}: it is dam"):
+        open_dataset(path)
+
+
+def test_trajectories_fit_one_file(tmp_path):
+    recipe = replace(RECIPE, problem=SineHeat())
+    generate(recipe, tmp_path / "heat.h5")
+    data = open_dataset(tmp_path / "heat.h5").train
+    assert data.batch([3]).targets.shape == (1, 3, 1, 16)
+    assert data.times.tolist() == [0.0, 0.01, 0.02]
+    assert data.diagnostics["energy"].shape == (20,)
+
+
+def test_what_a_run_killed_at_its_end_left_is_removed(both, tmp_path):
+    shutil.copy(both / "store.h5", tmp_path)
+    shutil.copytree(both / "store", tmp_path / ".store.h5.unfinished")
+    generate(RECIPE, tmp_path / "store.h5")
+    assert os.listdir(tmp_path) == ["store.h5"]
 
 
 def test_large_sets_want_a_folder(tmp_path):
