@@ -18,7 +18,7 @@ def test_the_python_examples_of_the_readme_run(tmp_path, monkeypatch, capsys):
     smaller = text.replace("n_train=100, n_test=20", "n_train=6, n_test=2").replace("epochs=10", "epochs=1")
     assert smaller != text
     examples = [part.split("```")[0] for part in smaller.split("```python\n")[1:]]
-    assert len(examples) == 3
+    assert len(examples) == 4
     for example in examples:
         exec(example, {})
     assert "RelativeL2" in capsys.readouterr().out
