@@ -82,7 +82,7 @@ class Darcy(Elliptic):
         "solution at twice the resolution, q = 2^-1.25 and c = .65 the measured order and alignment of successive "
         "errors. Against solutions at 1024^2 (40 samples each at 32^2 to 256^2, default parameters) the median of "
         "estimate / true error is .99 to 1.05 and its 5 to 95 % range .81 to 1.51; at a_high = 300 the median is 1.1 "
-        "to 1.3"
+        "to 1.3, at tau = 5 (20 samples at 64^2 and 128^2) .92"
     )
 
     def __post_init__(self) -> None:

@@ -29,8 +29,8 @@ class DarcyMultiscale(Elliptic):
 
     with K = 6 scales: X. Liu, B. Xu, S. Cao and L. Zhang, *Mitigating spectral bias for the multiscale operator
     learning*, arXiv:2210.10890, on the form of H. Owhadi, SIAM Rev. 59 (2017) 99-149; also a test of MgNO
-    (arXiv:2310.19809). The finest waves are .006 long: below 512 x 512 they are not resolved, and the error bar says
-    so. All quantities are dimensionless.
+    (arXiv:2310.19809). The finest waves are .013 long, their products shorter: u is about 4 % off at 128 x 128, 1.3 %
+    at 256 x 256 and .3 % at 512 x 512. All quantities are dimensionless.
 
     Args:
         scales: K.
@@ -56,7 +56,9 @@ class DarcyMultiscale(Elliptic):
         "conjugate gradients preconditioned by multigrid"
     )
     error_method: ClassVar[str] = (
-        "4/3 of the relative L2 difference to the means over 2 x 2 cells of the solution at twice the resolution"
+        "4/3 of the relative L2 difference to the means over 2 x 2 cells of the solution at twice the resolution. "
+        "Against solutions at 2048^2 (3 samples each at 128^2 to 512^2, six scales) the median of estimate / true "
+        "error is .95 to 1.06"
     )
 
     def __post_init__(self) -> None:

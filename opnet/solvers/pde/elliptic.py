@@ -37,12 +37,14 @@ class Elliptic(Problem):
         rtol: tolerance of the recomputed relative residual.
         order, alignment: of successive errors.
         method: what solves the system.
+        on_cpu: whether it is solved on the CPU, and the results are brought to the device asked for.
     """
 
     rtol: float
     order: ClassVar[float] = 2.0
     alignment: ClassVar[float] = 1.0
     method: ClassVar[LinearSolver] = SOLVER
+    on_cpu: ClassVar[bool] = False
 
     @abstractmethod
     def system(
@@ -70,8 +72,9 @@ class Elliptic(Problem):
         size = max(1, CELLS_AT_ONCE // cells)
         batches = [indices[i : i + size] for i in range(0, len(indices), size)]
         with one_thread(when=cells <= CELLS_AT_ONCE):
-            parts = [self._sample_batch(seed, batch, grid, estimate_error, device) for batch in batches]
-        inputs, u, residual, error = (torch.cat(column) for column in zip(*parts, strict=True))
+            place = "cpu" if self.on_cpu else device
+            parts = [self._sample_batch(seed, batch, grid, estimate_error, place) for batch in batches]
+        inputs, u, residual, error = (torch.cat(column).to(device) for column in zip(*parts, strict=True))
         return Samples(inputs, u, residual, error, grid)
 
     def _sample_batch(

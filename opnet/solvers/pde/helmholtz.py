@@ -37,7 +37,8 @@ class Helmholtz(Elliptic):
     real and imaginary parts of u. All quantities are dimensionless.
 
     Second-order finite volumes: the phase drifts by about (k h)^2 / 24 of itself (k = omega / c), so the error grows as
-    omega^3 and falls as n^-2; grids with fewer than 8 cells to the shortest wave are refused. SuperLU solves.
+    omega^3 and falls as n^-2; grids with fewer than 8 cells to the shortest wave are refused. SuperLU solves, on the
+    CPU whatever the device of the samples.
 
     Args:
         omega: angular frequency; 25 puts 4 waves across the square.
@@ -80,11 +81,14 @@ class Helmholtz(Elliptic):
         ),
         "1",
     )  # fmt: skip
-    solver: ClassVar[str] = "cell-centred finite volumes (order 2), complex; SuperLU with iterative refinement"
+    solver: ClassVar[str] = "cell-centred finite volumes (order 2), complex; SuperLU on the CPU"
     error_method: ClassVar[str] = (
-        "4/3 of the relative L2 difference to the means over 2 x 2 cells of the solution at twice the resolution"
+        "4/3 of the relative L2 difference to the means over 2 x 2 cells of the solution at twice the resolution. "
+        "Against solutions at 256^2 (8 samples; omega = 12 at 32^2 and 64^2, 25 at 64^2) the median of estimate "
+        "/ true error is 1.02 to 1.07"
     )
     method: ClassVar[LinearSolver] = DirectSolver()
+    on_cpu: ClassVar[bool] = True  # SuperLU knows no other device
 
     def __post_init__(self) -> None:
         self.check_positive("omega", "speed", "sigma", "width", "rtol")

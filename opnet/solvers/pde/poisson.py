@@ -58,7 +58,9 @@ class Poisson(Elliptic):
     )
     solver: ClassVar[str] = "cell-centred finite volumes (order 2); conjugate gradients preconditioned by multigrid"
     error_method: ClassVar[str] = (
-        "4/3 of the relative L2 difference to the means over 2 x 2 cells of the solution at twice the resolution"
+        "4/3 of the relative L2 difference to the means over 2 x 2 cells of the solution at twice the resolution. "
+        "Against solutions at 512^2 (20 samples each at 32^2 to 128^2, each boundary, default parameters) the median "
+        "of estimate / true error is 1.02 to 1.13 and its 5 to 95 % range .98 to 1.22"
     )
 
     def __post_init__(self) -> None:

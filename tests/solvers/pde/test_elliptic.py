@@ -3,8 +3,10 @@
 from dataclasses import replace
 from math import pi
 
+import numpy as np
 import pytest
 import torch
+from scipy.interpolate import make_interp_spline
 
 from opnet.solvers.pde.darcy import Darcy
 from opnet.solvers.pde.darcy_fno_published import DarcyFNOPublished
@@ -62,6 +64,42 @@ def test_the_published_scheme_overshoots_and_is_further_off():
     edge = published.targets[:, 0, 0].abs().amax(-1) / published.targets.flatten(1).amax(1)
     assert bool((edge > 0.01).all())
     assert bool((published.discretisation_error > clean.discretisation_error).all())
+
+
+def test_the_published_scheme_is_that_of_the_script():
+    """Its four steps written again, node by node, with other splines."""
+    problem, n = DarcyFNOPublished(max_mode=6), 9
+    samples = problem.sample(2, [4], n, estimate_error=False)
+    midpoints, nodes = (np.arange(n) + 0.5) / n, np.linspace(0, 1, n)
+
+    def brought(values, source, target):
+        for _ in range(2):
+            values = make_interp_spline(source, values, k=3)(target).T
+        return values
+
+    a = brought(samples.inputs[0, 0].numpy(), midpoints, nodes)
+    places = [(i, j) for i in range(1, n - 1) for j in range(1, n - 1)]
+    A = np.zeros((len(places), len(places)))
+    for row, (i, j) in enumerate(places):
+        for near in ((i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)):
+            face = (a[i, j] + a[near]) / 2 * (n - 1) ** 2
+            A[row, row] += face
+            if near in places:
+                A[row, places.index(near)] -= face
+    u = np.zeros((n, n))
+    u[1:-1, 1:-1] = np.linalg.solve(A, np.ones(len(places))).reshape(n - 2, n - 2)
+    expected = torch.from_numpy(brought(u, nodes, midpoints).copy())
+    torch.testing.assert_close(samples.targets[0, 0], expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("problem", [DarcyFNOPublished(), Helmholtz()], ids=lambda p: type(p).__name__)
+def test_what_the_cpu_solves_arrives_on_the_device_asked_for(problem):
+    """At a size that a dense factorisation would refuse."""
+    here, there = problem.sample(0, [2], 80), problem.sample(0, [2], 80, device="cuda")
+    assert there.inputs.is_cuda
+    assert there.targets.is_cuda
+    torch.testing.assert_close(there.targets.cpu(), here.targets, rtol=1e-9, atol=0)
 
 
 def test_waves_leave_and_the_square_does_not_ring():
