@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from opnet.core.progress import Progress, silent
-from opnet.data.durable import commit, make_folder, remove_temporaries, sole_writer
+from opnet.data.durable import commit, make_folder, remove_temporaries, sole_writer, write_temporary
 from opnet.data.make_shard import Made, made_shards
 from opnet.data.manifest import Manifest
 from opnet.data.ranks import Ranks, joined_ranks, launched_size
@@ -113,8 +113,11 @@ def _generate_file(recipe: DataRecipe, out: Path, workers: int, device: str, pro
         return store
     check_fits(recipe, out)
     store = generate(recipe, folder, workers=workers, device=device, progress=progress)
-    pack(store.manifest, [store.shard(entry) for entry in store.manifest.shards], out)
-    shutil.rmtree(folder)
+    with sole_writer(folder):
+        # Begun in the folder, where the next run would find and remove what a killed one leaves.
+        content = pack(store.manifest, [store.shard(entry) for entry in store.manifest.shards])
+        commit(write_temporary(folder / out.name, content), out)
+        shutil.rmtree(folder)
     return Store.open(out)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from opnet.core.errors import DataError
-from opnet.data.durable import open_regular, replace_file, sha256_of
+from opnet.data.durable import open_regular, sha256_of
 from opnet.data.manifest import Manifest
 from opnet.data.recipe import DataRecipe, shard_file
 from opnet.data.safe_hdf5 import checked_dataset, open_hdf5
@@ -45,8 +45,8 @@ def check_fits(recipe: DataRecipe, path: Path) -> None:
         )
 
 
-def pack(manifest: Manifest, shards: list[VerifiedShard], path: Path) -> None:
-    """Write the samples of a finished store's shards, in the manifest's order, as one file; whole or not at all."""
+def pack(manifest: Manifest, shards: list[VerifiedShard]) -> bytes:
+    """The bytes of one file with the samples of a finished store's shards, in the manifest's order."""
     import h5py
 
     entries = []
@@ -60,7 +60,7 @@ def pack(manifest: Manifest, shards: list[VerifiedShard], path: Path) -> None:
         file.create_dataset("manifest", data=np.frombuffer(content, np.uint8), chunks=(len(content),), fletcher32=True)
         file.flush()
         image = file.id.get_file_image()
-    replace_file(path, image + _seal(hashlib.sha256(image).hexdigest()))
+    return image + _seal(hashlib.sha256(image).hexdigest())
 
 
 def _seal(sha256: str) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from analytic_problem import ChaoticHeat, SineHeat, SinePoisson
 from fault_injection import fingerprint, run_in_fork
-from killed_generation import RECIPE, count_calls, faults_after_kill, generate_and_report, kill_at_call
+from killed_generation import RECIPE, STORE, WAYS, count_calls, faults_after_kill, kill_at_call
 
 from opnet.core.errors import DataError, SolveError
 from opnet.data.dataset import open_dataset
@@ -84,12 +84,24 @@ def test_kills_at_writing_calls(tmp_path, reference):
         assert faults_after_kill(tmp_path / "killed", outcome, marks) == [], f"killed at call {number} of {calls}"
 
 
+@pytest.mark.parametrize(
+    "name", ["single_file", *(pytest.param(name, marks=pytest.mark.slow) for name in ("trajectories", "append"))]
+)
+def test_kills_at_writing_calls_of_every_way_to_make_a_store(tmp_path, name):
+    way = WAYS[name]
+    calls, chance = count_calls(tmp_path / "counted", way), random.Random(0)
+    marks = fingerprint(tmp_path / "counted")
+    # The last calls of one file are those that put it in place and remove what it was made from.
+    for number in sorted({*chance.sample(range(1, calls + 1), 4), calls - 20, calls}):
+        outcome = kill_at_call(tmp_path / "killed", number, way)
+        assert outcome.signal == 9
+        assert faults_after_kill(tmp_path / "killed", outcome, marks, way) == [], f"killed at call {number} of {calls}"
+
+
 def test_kills_at_random_instants(tmp_path, reference):
     marks, chance, signals = fingerprint(reference), random.Random(1), 0
     for _ in range(8):
-        outcome = run_in_fork(
-            lambda report: generate_and_report(tmp_path / "killed", report), kill_after=chance.uniform(0, 0.15)
-        )
+        outcome = run_in_fork(lambda report: STORE.run(tmp_path / "killed", report), kill_after=chance.uniform(0, 0.15))
         signals += outcome.signal == 9
         assert faults_after_kill(tmp_path / "killed", outcome, marks) == []
     assert signals
