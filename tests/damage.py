@@ -4,31 +4,68 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import small_training
 import torch
-from analytic_problem import SinePoisson
+from analytic_problem import SineHeat, SinePoisson
 from fault_injection import flip_bit
 
 from opnet.core.errors import DataError
 from opnet.data.dataset import open_dataset
 from opnet.data.generate import generate
 from opnet.data.recipe import DataRecipe
+from opnet.evaluation.metrics import RelativeL2
+from opnet.training.checkpoint import read_checkpoint
+from opnet.training.fit import fit
 
 Silent = dict[str, list[str]]  # kind of damage -> for each trial "", or what passed in silence
 
 
-def damaged_store(folder: Path, chance: random.Random, *, flips: int, cuts: int) -> Silent:
+RECIPE = DataRecipe(problem=SinePoisson(), n_train=8, n_test=4, train_resolution=16, shard_size=4, name="damaged")
+
+
+def damaged_store(
+    folder: Path, chance: random.Random, *, flips: int, cuts: int, recipe: DataRecipe = RECIPE
+) -> Silent:
     """Damage one file of a small store at a time, the manifest as often as all shards together."""
-    recipe = DataRecipe(problem=SinePoisson(), n_train=8, n_test=4, train_resolution=16, shard_size=4, name="damaged")
     generate(recipe, folder)
     shards = sorted(folder.glob("shards/*.h5"))
 
-    def passed() -> str:
-        splits = open_dataset(folder)
-        return f"{len(splits.train.all().inputs) + len(splits.test.all().inputs)} samples read"
+    def choose() -> Path:
+        return chance.choice([folder / "manifest.json", chance.choice(shards)])
 
-    return damage(lambda: chance.choice([folder / "manifest.json", chance.choice(shards)]), passed, chance, flips, cuts)
+    return damage(choose, lambda: _samples_read(folder), chance, flips, cuts)
+
+
+def damaged_trajectories(folder: Path, chance: random.Random, *, flips: int, cuts: int) -> Silent:
+    """The same of a store of trajectories."""
+    return damaged_store(folder, chance, flips=flips, cuts=cuts, recipe=replace(RECIPE, problem=SineHeat()))
+
+
+def damaged_single_file(folder: Path, chance: random.Random, *, flips: int, cuts: int) -> Silent:
+    """Damage a store in one file."""
+    path = folder / "damaged.h5"
+    generate(RECIPE, path)
+    return damage(lambda: path, lambda: _samples_read(path), chance, flips, cuts)
+
+
+def damaged_checkpoint(folder: Path, chance: random.Random, *, flips: int, cuts: int) -> Silent:
+    """Damage one of the files of a checkpoint at a time."""
+    fit(small_training.model(), small_training.data(), config=small_training.CONFIG, loss=RelativeL2(), folder=folder)
+    checkpoint = max(folder.glob("step-*"))
+    files = sorted(checkpoint.iterdir())
+
+    def passed() -> str:
+        return f"step {read_checkpoint(checkpoint).standing.step} read"
+
+    return damage(lambda: chance.choice(files), passed, chance, flips, cuts)
+
+
+def _samples_read(path: Path) -> str:
+    splits = open_dataset(path)
+    return f"{len(splits.train.all().inputs) + len(splits.test.all().inputs)} samples read"
 
 
 def damaged_tensor_files(folder: Path, chance: random.Random, *, flips: int, cuts: int) -> Silent:

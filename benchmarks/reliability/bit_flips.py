@@ -1,8 +1,8 @@
-"""Flip one bit, or cut the end off, a file of a store or a `.pt` file; count what passes in silence.
+"""Flip one bit of, or cut the end off, a file of a store, a checkpoint or a `.pt` file; count what passes in silence.
 
     python benchmarks/reliability/bit_flips.py --quick --out results.json
 
-A damaged store passes in silence if it can be read at all. A damaged `.pt` file passes in silence if it can be read
+A damaged store or checkpoint passes in silence if it can be read at all, or if the file is not named. A damaged `.pt` file passes in silence if it can be read
 and its values are not the original ones.
 """
 
@@ -17,9 +17,23 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
 import torch
-from damage import damaged_store, damaged_tensor_files
+from damage import (
+    damaged_checkpoint,
+    damaged_single_file,
+    damaged_store,
+    damaged_tensor_files,
+    damaged_trajectories,
+)
 
 from opnet.evaluation.records import record, write_results
+
+CASES = {
+    "store": damaged_store,
+    "trajectories": damaged_trajectories,
+    "single_file": damaged_single_file,
+    "checkpoint": damaged_checkpoint,
+    "neuraloperator_pt": damaged_tensor_files,
+}
 
 
 def main() -> None:
@@ -32,7 +46,7 @@ def main() -> None:
     share = 5 if arguments.quick else 1
     flips, cuts, chance = 1500 // share, 500 // share, random.Random(arguments.seed)
     records = []
-    for case, damaged in (("store", damaged_store), ("neuraloperator_pt", damaged_tensor_files)):
+    for case, damaged in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
             for kind, silent in damaged(Path(folder), chance, flips=flips, cuts=cuts).items():
                 for fault in (fault for fault in silent if fault):

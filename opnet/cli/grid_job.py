@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from opnet.evaluation.report import Report
 from opnet.models.base import Model
 from opnet.models.normalised import Normalised
 from opnet.models.symmetrised import Symmetrised
+from opnet.solvers.pde.problem import Problem
 from opnet.spaces.grid import Grid
 from opnet.training.checkpoint import load_latest
 from opnet.training.fit import fit
@@ -56,8 +58,9 @@ class GridJob(Job):
                     f"found {table.dtype!r}"
                 )
             problem = self.data_recipe.problem
+            channels = self._channels(problem)
             for resolution in {self.data_recipe.train_resolution, *self.data_recipe.test_resolutions}:
-                self._check_model(problem.grid(resolution), len(problem.input_names), len(problem.target_names))
+                self._check_model(problem.grid(resolution), *channels)
             self._check_evaluation(self.data_recipe.n_train, self.data_recipe.test_resolutions)
         elif table.format is not None:
             check_data_keys(table, FILE_KEYS, "files of a foreign format", where)
@@ -89,7 +92,30 @@ class GridJob(Job):
             with console.progress("generating") as progress:
                 generate(self.data_recipe, found, workers=workers, progress=progress)
             console.message(f"data: {found} (recipe {self.data_recipe.digest[:8]})")
-        self.splits = open_dataset(found)
+        self.splits = self._in_windows(open_dataset(found))
+
+    def _channels(self, problem: Problem) -> tuple[int, int]:
+        """Of the inputs and targets a model is trained on: frames of trajectories are channels."""
+        table, frames = self.recipe.data, len(problem.trajectory_times)
+        if (table.frames_in is None) != (frames == 0):
+            wanted = f"frames_in, frames of the {frames} of a trajectory" if frames else "no frames_in without times"
+            raise RecipeError(f"{self.where}: [data]: expected {wanted}, found {table.frames_in}")
+        if table.frames_in is None:
+            return len(problem.input_names), len(problem.target_names)
+        if table.frames_in + table.frames_out > frames:
+            raise RecipeError(
+                f"{self.where}: [data] frames_in, frames_out: expected at most {frames} together, the frames of a "
+                f"trajectory, found {table.frames_in} and {table.frames_out}"
+            )
+        return table.frames_in * len(problem.target_names), table.frames_out * len(problem.target_names)
+
+    def _in_windows(self, splits: DataSplits) -> DataSplits:
+        """Trajectories as pairs of windows, as the recipe asks; maps as they are."""
+        frames_in, frames_out = self.recipe.data.frames_in, self.recipe.data.frames_out
+        if frames_in is None:
+            return splits
+        tests = {n: test.windows(frames_in, frames_out) for n, test in splits.tests.items()}
+        return replace(splits, train=splits.train.windows(frames_in, frames_out), tests=tests)
 
     def train(self, folder: RunFolder, console: Console) -> None:
         train, validation = self.splits.train, None

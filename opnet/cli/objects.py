@@ -16,6 +16,7 @@ from opnet.solvers.pde.problem import Problem
 
 MADE_KEYS = (
     "problem", "n_train", "n_test", "train_resolution", "resolutions", "dtype", "error_share", "path", "times",
+    "frames_in", "frames_out",
 )  # fmt: skip
 
 

@@ -48,8 +48,9 @@ class DataTable(_Arguments):
 
     Each kind of data takes its own keys: on grids `train_resolution`, `resolutions`, `dtype` and `error_share` say
     where and how it is solved; on graphs `graphon` and `regime` say how graphs are drawn. `times` are those of
-    trajectories, the first the initial one; on grids a number asks for the map to that time. `path` says where files,
-    or a store used before, stand.
+    trajectories, the first the initial one; on grids a number asks for the map to that time, and models are trained
+    from `frames_in` successive frames of a trajectory to the `frames_out` after them. `path` says where files, or a
+    store used before, stand.
     """
 
     problem: str | None = None
@@ -64,6 +65,8 @@ class DataTable(_Arguments):
     graphon: GraphonTable | None = None
     regime: str = "weighted"
     times: float | tuple[float, ...] | None = None
+    frames_in: int | None = Field(None, ge=1)
+    frames_out: int = Field(1, ge=1)
 
 
 class ModelTable(_Arguments):

@@ -80,8 +80,10 @@ def _store(path: Path, progress: Progress) -> Iterator[Verified]:
         if error is not None
     ]
     yield from damaged
-    unfinished = None if store.complete else f"{path}: expected {planned} samples, found {found}: it is unfinished"
-    yield Verified(path, "store", f"{found} samples in {len(store.manifest.shards)} shards", unfinished)
+    wrong = None if store.complete else f"{path}: expected {planned} samples, found {found}: it is unfinished"
+    if damaged:
+        wrong = f"{path}: expected all shards sound, found {len(damaged)} of {len(store.manifest.shards)} damaged"
+    yield Verified(path, "store", f"{found} samples in {len(store.manifest.shards)} shards", wrong)
 
 
 def _checkpoint(path: Path) -> Verified:

@@ -87,6 +87,7 @@ class DataRecipe:
         resolutions = sorted({trained, *tested})
         for resolution in resolutions:
             self.problem.grid(resolution)
+        _ = self.problem.trajectory_times  # checks them
         object.__setattr__(self, "train_resolution", trained)
         object.__setattr__(self, "test_resolutions", tuple(resolutions))
         object.__setattr__(self, "error_share", float(self.error_share))

@@ -439,3 +439,47 @@ def test_a_store_grows_by_append(tmp_path, capsys):
     assert len(open_dataset(tmp_path / "store").train) == 5
     assert _exit_code(["generate", str(path), "--append"]) == 2
     assert "--append: expected with --out" in capsys.readouterr().err
+
+
+TRAJECTORIES = (
+    DATA_ALONE
+    + """
+frames_in = 1
+[model]
+class = "FNO"
+in_channels = 1
+out_channels = 1
+modes = [4]
+width = 4
+[training]
+epochs = 1
+batch_size = 2
+"""
+)
+
+
+def test_models_of_trajectories_are_trained_on_windows(tmp_path, capsys):
+    path = tmp_path / "steps.toml"
+    path.write_text(TRAJECTORIES)
+    assert _exit_code(["run", str(path), "--out", str(tmp_path / "run")]) == 0
+    assert "RelativeL2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("data.frames_in=3", "frames_in, frames_out: expected at most 3 together"),
+        ("data.times=1.0", "expected no frames_in without times, found 1"),
+        ("data.times=[0.5, 1.0]", "times: expected a positive number, or numbers ascending from 0"),
+        ("model.out_channels=2", "[model] out_channels: expected 1"),
+    ],
+)
+def test_frames_that_do_not_fit_are_said_before_anything_is_made(tmp_path, capsys, setting, message):
+    path = tmp_path / "steps.toml"
+    path.write_text(TRAJECTORIES)
+    assert _exit_code(["run", str(path), "--out", str(tmp_path / "run"), "--set", setting]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run" / "data").exists()
+    path.write_text(TRAJECTORIES.replace("frames_in = 1", ""))
+    assert _exit_code(["run", str(path), "--out", str(tmp_path / "run")]) == 2
+    assert "expected frames_in, frames of the 3 of a trajectory, found None" in capsys.readouterr().err

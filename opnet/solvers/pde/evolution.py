@@ -84,7 +84,8 @@ class Evolution(Problem):
 
     @property
     def trajectory_times(self) -> tuple[float, ...]:
-        return self.frames if isinstance(self.times, (tuple, list)) else ()
+        frames = self.frames  # checks a number too
+        return frames if isinstance(self.times, (tuple, list)) else ()
 
     def sample(
         self,
