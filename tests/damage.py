@@ -16,7 +16,6 @@ from opnet.core.errors import DataError
 from opnet.data.dataset import open_dataset
 from opnet.data.generate import generate
 from opnet.data.recipe import DataRecipe
-from opnet.evaluation.metrics import RelativeL2
 from opnet.training.checkpoint import read_checkpoint
 from opnet.training.fit import fit
 
@@ -26,9 +25,7 @@ Silent = dict[str, list[str]]  # kind of damage -> for each trial "", or what pa
 RECIPE = DataRecipe(problem=SinePoisson(), n_train=8, n_test=4, train_resolution=16, shard_size=4, name="damaged")
 
 
-def damaged_store(
-    folder: Path, chance: random.Random, *, flips: int, cuts: int, recipe: DataRecipe = RECIPE
-) -> Silent:
+def damaged_store(folder: Path, chance: random.Random, *, flips: int, cuts: int, recipe: DataRecipe = RECIPE) -> Silent:
     """Damage one file of a small store at a time, the manifest as often as all shards together."""
     generate(recipe, folder)
     shards = sorted(folder.glob("shards/*.h5"))
@@ -53,7 +50,7 @@ def damaged_single_file(folder: Path, chance: random.Random, *, flips: int, cuts
 
 def damaged_checkpoint(folder: Path, chance: random.Random, *, flips: int, cuts: int) -> Silent:
     """Damage one of the files of a checkpoint at a time."""
-    fit(small_training.model(), small_training.data(), config=small_training.CONFIG, loss=RelativeL2(), folder=folder)
+    fit(small_training.model(), small_training.data(), config=small_training.CONFIG, folder=folder)
     checkpoint = max(folder.glob("step-*"))
     files = sorted(checkpoint.iterdir())
 

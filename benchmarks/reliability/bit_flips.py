@@ -2,8 +2,8 @@
 
     python benchmarks/reliability/bit_flips.py --quick --out results.json
 
-A damaged store or checkpoint passes in silence if it can be read at all, or if the file is not named. A damaged `.pt` file passes in silence if it can be read
-and its values are not the original ones.
+A damaged store or checkpoint passes in silence if it can be read at all, or if the error does not name the file. A
+damaged `.pt` file passes in silence if it can be read and its values are not the original ones.
 """
 
 from __future__ import annotations
