@@ -49,6 +49,8 @@ class ChannelStatistics:
             apart = here - mean
             squares = squares + (channels - here[:, None]).square().sum(1) + apart**2 * count * more / (count + more)
             mean, count = mean + apart * (more / (count + more)), count + more
+        if not count:
+            raise ValueError("ChannelStatistics.of_batches: expected at least one sample, found none")
         scale = (squares / count).sqrt()
         scale = torch.where(scale > 0, scale, torch.ones_like(scale))
         return cls(tuple(mean.tolist()), tuple(scale.tolist()))

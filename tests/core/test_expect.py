@@ -67,7 +67,7 @@ MISTAKES = {
     "data.subset([99])": r"subset: expected positions from 0 to 3, found 99 to 99",
     "data.subset([0.5])": r"subset: expected a sequence of integers, found \[0.5\]",
     "data.subset([True, False, True, False])": r"subset: expected a sequence of integers, found \[True, False",
-    "ArrayDataset(fields[:0], fields[:0], grid).statistics()": r"expected at least one sample, found shape \(0, 1",
+    "ArrayDataset(fields[:0], fields[:0], grid).statistics()": r"expected at least one sample, found none",
     "ArrayDataset(fields.long(), fields, grid)": r"inputs: expected a floating Tensor, found a torch.int64 Tensor",
     "ArrayDataset(fields, fields.numpy(), grid)": r"targets: expected a floating Tensor, found a float32 ndarray",
     "FitConfig(device='cuda')": r"FitConfig.device: expected a device of this machine, found 'cuda' without CUDA",

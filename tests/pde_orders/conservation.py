@@ -120,7 +120,9 @@ CASES = [
         2.0,
         "L1",
     ),
-    OrderCase("compressible_2d", "diagonal density wave", partial(density_wave, dim=2), (32, 64, 128), 2.0, "L1"),
+    OrderCase(
+        "compressible_2d", "diagonal density wave", partial(density_wave, dim=2), (32, 64, 128), 2.0, "L1", slow=True
+    ),
     OrderCase(
         "compressible_2d",
         "manufactured viscous flow, space and time",
@@ -162,5 +164,6 @@ CASES = [
         lambda n: sorption(n, PLAIN, plain_diffusion),
         (32, 64, 128),
         2.0,
+        slow=True,
     ),
 ]

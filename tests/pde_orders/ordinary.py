@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, pi
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from pde_orders.case import OrderCase
 from torch import Tensor
 
-from opnet.solvers.pde import driven_ode, forced_reaction_diffusion
+from opnet.solvers.pde import forced_reaction_diffusion
 from opnet.solvers.pde.antiderivative import Antiderivative
 from opnet.solvers.pde.driven_ode import DrivenODE
 from opnet.solvers.pde.forced_reaction_diffusion import ForcedReactionDiffusion
@@ -42,11 +42,7 @@ class Given(RandomField):
 
 def _driven(problem: DrivenODE, exact):
     def error_at(steps: int) -> float:
-        before, driven_ode.STEPS = driven_ode.STEPS, steps
-        try:
-            samples = problem.sample(0, [0], 5, estimate_error=False)
-        finally:
-            driven_ode.STEPS = before
+        samples = replace(problem, steps=steps).sample(0, [0], 5, estimate_error=False)
         truth = np.stack(exact(samples.grid.axis(0).numpy()))
         return float(np.linalg.norm(samples.targets[0].numpy() - truth) / np.linalg.norm(truth))
 

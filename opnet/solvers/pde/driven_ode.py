@@ -22,22 +22,21 @@ from opnet.solvers.pde.threads import one_thread
 from opnet.spaces.fields.base import RandomField
 from opnet.spaces.grid import Grid
 
-STEPS = 400  # at least, of the whole interval
-
 
 class DrivenODE(Problem):
     """The operator u -> s of `s' = g(s, u(x))`, s(0) = 0, on (0, length): both functions at the nodes of one grid.
 
-    Solved by the classical Runge-Kutta method in equal steps, at least 400 and a whole number between nodes; u is
+    Solved by the classical Runge-Kutta method in equal steps, at least `steps` and a whole number between nodes; u is
     evaluated wherever a step asks for it, not interpolated. Concrete problems are frozen dataclasses.
     """
 
     length: float
+    steps: int
     input: RandomField
 
     input_names: ClassVar[tuple[str, ...]] = ("u",)
     solver: ClassVar[str] = (
-        "the classical Runge-Kutta method (order 4) in at least 400 equal steps, with the exact input function"
+        "the classical Runge-Kutta method (order 4) in equal steps, 400 unless stated, with the exact input function"
     )
     error_method: ClassVar[str] = (
         "16/15 of the relative L2 difference to the solution with half the step, in the worst channel"
@@ -78,7 +77,7 @@ class DrivenODE(Problem):
     ) -> tuple[Tensor, Tensor]:
         """u and s at the nodes.  # shape: (sample, channel, node)"""
         intervals = grid.shape[0] - 1
-        between = refinement * ceil(STEPS / intervals)
+        between = refinement * ceil(self.steps / intervals)
         halves = grid.resized(2 * between * intervals + 1)  # where steps begin, end and are halfway
         u = self.input.sample(seed, indices, halves).to(device)
         h = grid.spacing[0] / between

@@ -26,9 +26,10 @@ class Pendulum(DrivenODE):
         length: of the interval of time.
         k: gravity over length of the pendulum.
         input: the distribution of u.
+        steps: at least, of the whole interval.
 
     Raises:
-        ValueError: unless length and k are positive.
+        ValueError: unless length, k and steps are positive.
 
     >>> samples = Pendulum().sample(0, [0, 1], 100)
     >>> samples.targets.shape, float(samples.discretisation_error.max()) < 1e-8
@@ -38,16 +39,17 @@ class Pendulum(DrivenODE):
     length: float = 1.0
     k: float = 1.0
     input: RandomField = field(default_factory=lambda: RBFField(0.2))
+    steps: int = 400
 
     equation: ClassVar[str] = "s_1' = s_2, s_2' = -k sin s_1 + u(t), s(0) = 0, t in (0, length)"
     target_names: ClassVar[tuple[str, ...]] = ("angle", "velocity")
     units: ClassVar[dict[str, str]] = {
         "angle": "rad",
-        **dict.fromkeys(("t", "u", "velocity", "length", "k", "input"), "1"),
+        **dict.fromkeys(("t", "u", "velocity", "length", "k", "input", "steps"), "1"),
     }
 
     def __post_init__(self) -> None:
-        self.check("length", "k")
+        self.check("length", "k", "steps")
 
     def change(self, s: list[Tensor], u: Tensor) -> list[Tensor]:
         angle, velocity = s

@@ -24,9 +24,10 @@ class Riccati(DrivenODE):
     Args:
         length: of the interval.
         input: the distribution of u.
+        steps: at least, of the whole interval.
 
     Raises:
-        ValueError: unless length is positive.
+        ValueError: unless length and steps are positive.
 
     >>> samples = Riccati().sample(0, [0, 1], 100)
     >>> samples.targets.shape, float(samples.discretisation_error.max()) < 1e-8
@@ -35,13 +36,14 @@ class Riccati(DrivenODE):
 
     length: float = 1.0
     input: RandomField = field(default_factory=lambda: RBFField(0.2))
+    steps: int = 400
 
     equation: ClassVar[str] = "s' = -s^2 + u(x), s(0) = 0, x in (0, length)"
     target_names: ClassVar[tuple[str, ...]] = ("s",)
-    units: ClassVar[dict[str, str]] = dict.fromkeys(("x", "u", "s", "length", "input"), "1")
+    units: ClassVar[dict[str, str]] = dict.fromkeys(("x", "u", "s", "length", "input", "steps"), "1")
 
     def __post_init__(self) -> None:
-        self.check("length")
+        self.check("length", "steps")
 
     def change(self, s: list[Tensor], u: Tensor) -> list[Tensor]:
         return [u - s[0] * s[0]]

@@ -30,9 +30,9 @@ class Known(RandomField):
 
 
 EXACT = [
-    (Antiderivative(2.0, Known("cos")), lambda x: [np.sin(3 * x) / 3]),
-    (Riccati(2.0, Known("one")), lambda x: [np.tanh(x)]),
-    (Pendulum(2.0, 2.0, Known("pendulum")), lambda x: [np.sin(x) ** 2, np.sin(2 * x)]),
+    (Antiderivative(2.0, Known("cos"), steps=100), lambda x: [np.sin(3 * x) / 3]),
+    (Riccati(2.0, Known("one"), steps=100), lambda x: [np.tanh(x)]),
+    (Pendulum(2.0, 2.0, Known("pendulum"), steps=100), lambda x: [np.sin(x) ** 2, np.sin(2 * x)]),
 ]
 
 
@@ -40,18 +40,18 @@ EXACT = [
 def test_solutions_are_exact(problem, exact):
     samples = problem.sample(0, [0], 21)
     x = samples.grid.axis(0).numpy()
-    np.testing.assert_allclose(samples.targets[0], np.stack(exact(x)), atol=1e-8)
-    assert float(samples.discretisation_error) < 1e-8
+    np.testing.assert_allclose(samples.targets[0], np.stack(exact(x)), atol=1e-6)
+    assert float(samples.discretisation_error) < 1e-6
 
 
 def test_sensors_are_the_nodes():
-    samples = Antiderivative(2.0, Known("cos")).sample(0, [0], 11)
+    samples = Antiderivative(2.0, Known("cos"), steps=100).sample(0, [0], 11)
     torch.testing.assert_close(samples.inputs[0, 0], torch.cos(3 * samples.grid.axis(0)))
 
 
 def test_a_pole_is_said_where_it_is():
     with pytest.raises(SolveError, match=r"Riccati sample 4 of seed 1.*at x = ") as failure:
-        Riccati(1.0, Known("sinking")).sample(1, [4], 11)
+        Riccati(1.0, Known("sinking"), steps=100).sample(1, [4], 11)
     assert failure.value.index == 4
     assert failure.value.time == pytest.approx(np.pi / 6, abs=0.05)  # s = -3 tan 3x
 

@@ -175,7 +175,13 @@ def _made(basis: Basis, h: Time, dtype: torch.dtype) -> Multipliers:
     z = basis.scaled(h)
     whole, half = matrix_phis(z) if basis.matrix else (phis(z), phis(z / 2))
     step = h.reshape(-1, *(1,) * (z.ndim - 1)) if isinstance(h, Tensor) and h.ndim else h
-    made = (
+    made = combined(step, whole, half)
+    return Multipliers(*(x.to(dtype.to_complex() if x.is_complex() else dtype) for x in made))
+
+
+def combined(step: Time, whole: Phis, half: Phis) -> Multipliers:
+    """The multipliers of a step h from the functions of h L and of h L / 2."""
+    return Multipliers(
         whole[0],
         half[0],
         step / 2 * half[1],
@@ -183,7 +189,6 @@ def _made(basis: Basis, h: Time, dtype: torch.dtype) -> Multipliers:
         step * (2 * whole[2] - 4 * whole[3]),
         step * (4 * whole[3] - whole[2]),
     )
-    return Multipliers(*(x.to(dtype.to_complex() if x.is_complex() else dtype) for x in made))
 
 
 Phis = tuple[Tensor, Tensor, Tensor, Tensor]

@@ -9,7 +9,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from opnet.solvers.ode.methods.exponential import phis
+from opnet.solvers.ode.methods.exponential import combined, phis
 
 MOST_HALVINGS = 10
 
@@ -81,13 +81,4 @@ def _halvings(share: Tensor) -> list[int]:
 
 def _multipliers(h: float, symbol: Tensor) -> list[Tensor]:
     """What a step of size h multiplies by; of the modes' type, which a product with mixed types would convert to."""
-    whole, half = phis(h * symbol), phis(h / 2 * symbol)
-    made = (
-        whole[0],
-        half[0],
-        h / 2 * half[1],
-        h * (whole[1] - 3 * whole[2] + 4 * whole[3]),
-        h * (2 * whole[2] - 4 * whole[3]),
-        h * (4 * whole[3] - whole[2]),
-    )
-    return [m.to(torch.complex128) for m in made]
+    return [m.to(torch.complex128) for m in combined(h, phis(h * symbol), phis(h / 2 * symbol))]
