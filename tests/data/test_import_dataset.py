@@ -62,7 +62,9 @@ def test_a_store_goes_to_a_store_and_to_the_well_with_its_trajectories(tmp_path)
     write_the_well(made, tmp_path / "well", name="advection")
     well = open_dataset(tmp_path / "well", input_frames=[0], target_frames=[0, 1, 2])
     assert well.provenance["times"] == [0.0, 0.25, 1.0]
-    torch.testing.assert_close(well.train.all().targets.flatten(1), made.train.all().targets.flatten(1))
+    again = well.train.as_trajectories(well.provenance["times"])
+    torch.testing.assert_close(again.all().targets, made.train.all().targets)
+    torch.testing.assert_close(again.rollouts(1).all().targets, made.train.rollouts(1).all().targets)
 
 
 def test_an_interrupted_import_goes_on(tmp_path):
