@@ -120,6 +120,7 @@ class Trajectories(Dataset):
 
     def batch(self, indices: Sequence[int] | Tensor | np.ndarray) -> Batch:
         batch = self.whole.batch(indices)
+        assert self.times is not None
         return replace(batch, targets=batch.targets.unflatten(1, (len(self.times), -1)), times=self.times)
 
 
