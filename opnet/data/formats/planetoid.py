@@ -75,6 +75,9 @@ class PlanetoidFiles(Format):
             "validation": np.arange(citations.n_train, citations.n_train + citations.n_validation),
             "test": np.sort(citations.test),
         }
+        for which, part in (("train", "y"), (self.test_nodes, "ally" if self.test_nodes == "validation" else "ty")):
+            if missing := int((citations.labels[parts[which]] < 0).sum()):
+                raise DataError(f"{paths[part]}: expected a class for each {which} node, found {missing} without one")
         train, test = (
             NodeDataset(
                 torch.from_numpy(citations.features),

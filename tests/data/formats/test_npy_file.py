@@ -42,6 +42,7 @@ def header(text):
         ("{'descr': [('a', '|O')], 'fortran_order': False, 'shape': (1,)}", "expected numbers or objects"),
         ("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}", "expected a pickle of arrays"),
         ("{'descr': '<f8', 'fortran_order': False, 'shape': (1,), 'x': 0}", "expected a .npy header"),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (1,), (", "expected a .npy header"),
         ("__import__('os').mkdir('executed')", "expected a .npy header"),
     ],
 )

@@ -92,6 +92,14 @@ def test_odd_contents_are_named(tmp_path, truth, part, value, message):
         open_dataset(tmp_path)
 
 
+def test_nodes_that_teach_nothing_are_refused(tmp_path, truth):
+    classes = np.eye(3, dtype="i4")[[0, 1, 2]]
+    classes[1] = 0
+    (tmp_path / "ind.toy.ty").write_bytes(pickle.dumps(classes, protocol=2))
+    with pytest.raises(DataError, match=r"ind\.toy\.ty: expected a class for each test node, found 1 without one"):
+        open_dataset(tmp_path)
+
+
 @pytest.mark.parametrize("lines", ["11\n8\n", "11\n8\n8\n", "11\n8\nx\n", "11\n9\n10\n", "8\n9\n14\n", "-1\n8\n9\n"])
 def test_odd_test_nodes_are_named(tmp_path, truth, lines):
     (tmp_path / "ind.toy.test.index").write_text(lines)
