@@ -55,24 +55,21 @@ def _spectral(values: Tensor, grid: Grid, target: Grid, axis: int) -> Tensor:
     if low != high or low not in _SERIES:
         raise ValueError(f"how: 'spectral' expects one of {', '.join(_SERIES)} on axis {axis}, found {low} and {high}")
     if low == "periodic":
-        matrix = _fourier_matrix(grid, target, axis)
-    else:
-        modes = max_modes(target, axis, _SERIES[low])
-        analysis, _ = axis_matrices(grid, axis, modes, _SERIES[low])
-        _, synthesis = axis_matrices(target, axis, modes, _SERIES[low])
-        matrix = synthesis @ analysis
-    return values @ matrix.T.to(values)
+        return _fewer_waves(values, grid, target, axis)
+    modes = max_modes(target, axis, _SERIES[low])
+    analysis, _ = axis_matrices(grid, axis, modes, _SERIES[low])
+    _, synthesis = axis_matrices(target, axis, modes, _SERIES[low])
+    return values @ analysis.T.to(values) @ synthesis.T.to(values)
 
 
-def _fourier_matrix(grid: Grid, target: Grid, axis: int) -> Tensor:
-    """Sum over the waves |k| < n / 2 of the target's nodes, of a mean over the source's."""
-    n, m = target.shape[axis], grid.shape[axis]
-    apart = 2 * pi / grid.lengths[axis] * (target.axis(axis)[:, None] - grid.axis(axis))
-    k = torch.arange(1, (n - 1) // 2 + 1, dtype=torch.float64)
-    matrix = torch.ones_like(apart)
-    for wave in k:
-        matrix += 2 * torch.cos(wave * apart)
-    return matrix / m
+def _fewer_waves(values: Tensor, grid: Grid, target: Grid, axis: int) -> Tensor:
+    """The waves |k| < n / 2 of the target's n nodes, moved to where its first node lies."""
+    n = target.shape[axis]
+    waves = torch.fft.rfft(values, norm="forward")[..., : (n - 1) // 2 + 1]
+    moved = (target.axis(axis)[0] - grid.axis(axis)[0]) / grid.lengths[axis]
+    k = torch.arange(waves.shape[-1], dtype=torch.float64)
+    waves = waves * torch.polar(torch.ones_like(k), 2 * pi * moved * k).to(waves)
+    return torch.fft.irfft(waves, n, norm="forward")
 
 
 def _factors(grid: Grid, target: Grid) -> tuple[int, ...]:

@@ -71,6 +71,17 @@ def test_any_number_of_nodes_is_spectral():
     torch.testing.assert_close(resample(f(grid), grid, 7, "spectral")[0], f(grid.resized(7)))
 
 
+def test_many_nodes_cost_no_matrix_of_waves():
+    fine = Grid((1 << 16,), boundary="periodic")  # nodes to the square would be 16 GiB
+    coarse, target = resample(torch.cos(2 * pi * 5 * fine.axis(0))[None, None], fine, 1 << 15, "spectral")
+    torch.testing.assert_close(coarse[0, 0], torch.cos(2 * pi * 5 * target.axis(0)))
+
+
+def test_single_precision_stays():
+    grid = Grid((16,), boundary="periodic", nodes="cell")
+    assert resample(torch.rand(2, 1, 16), grid, 8, "spectral")[0].dtype == torch.float32
+
+
 @pytest.mark.parametrize(
     ("grid", "shape", "how", "message"),
     [
