@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -14,10 +14,10 @@ from torch import Tensor
 from opnet.core.expect import expect, found
 from opnet.graphs.graph import Graph
 from opnet.spaces.grid import Grid
-from opnet.spaces.statistics import ChannelStatistics
+from opnet.spaces.statistics import ChannelStatistics, RunningStatistics
 
 Domain = Grid | Graph
-STATISTICS_BATCH = 256
+STATISTICS_VALUES = 1 << 25  # read at once: 128 MiB in float32
 
 
 @dataclass(frozen=True)
@@ -120,17 +120,38 @@ class Dataset(ABC):
     def statistics(self) -> tuple[ChannelStatistics, ChannelStatistics]:
         """Statistics of inputs (shift and scale) and targets (scale alone: zero stays zero), for `Normalised`.
 
-        Read in batches, twice: data larger than memory have statistics too.
+        Every sample is read once, in batches of a bounded number of values: data larger than memory have statistics
+        too. On a graph the channels are the nodes' features.
+
+        Raises:
+            ValueError: for a data set without samples.
         """
-        starts = range(0, len(self), STATISTICS_BATCH)
+        inputs, targets = RunningStatistics(), RunningStatistics(center=False)
+        start, count = 0, 1  # the first sample alone tells how large they are
+        while start < len(self):
+            batch = self.batch(range(start, min(start + count, len(self))))
+            frames = batch.targets if batch.times is None else batch.targets.flatten(0, 1)
+            inputs.add(self._channels_second(batch.inputs))
+            targets.add(self._channels_second(frames))
+            start += count
+            count = max(1, STATISTICS_VALUES // (batch.inputs[0].numel() + batch.targets[0].numel()))
+        return inputs.result(), targets.result()
 
-        def batches() -> Iterator[Batch]:
-            return (self.batch(range(start, min(start + STATISTICS_BATCH, len(self)))) for start in starts)
+    def _channels_second(self, values: Tensor) -> Tensor:
+        return values if self.domain_is_grid else values.transpose(1, 2)
 
-        targets = (b.targets if b.times is None else b.targets.flatten(0, 1) for b in batches())
-        return (
-            ChannelStatistics.of_batches(b.inputs for b in batches()),
-            ChannelStatistics.of_batches(targets, center=False),
+    def in_memory(self) -> ArrayDataset:
+        """The same samples read once and for all."""
+        batch = self.all()
+        return ArrayDataset(
+            batch.inputs,
+            batch.targets,
+            self.domain,
+            times=self.times,
+            discretisation_error=self.discretisation_error,
+            residual=self.residual,
+            parameters=batch.parameters,
+            diagnostics=self.diagnostics,
         )
 
     def windows(self, frames_in: int, frames_out: int = 1, *, stride: int = 1, every: int = 1) -> Dataset:
@@ -271,6 +292,9 @@ class Subset(Dataset):
 
     def batch(self, indices: Sequence[int] | Tensor | np.ndarray) -> Batch:
         return self.whole.batch(self.indices[torch.as_tensor(np.asarray(indices), dtype=torch.long)])
+
+    def frames(self, samples: np.ndarray, frames: np.ndarray) -> Tensor:
+        return self.whole.frames(self.indices.numpy()[samples], frames)
 
 
 def as_batch(batch: Batch) -> Batch:

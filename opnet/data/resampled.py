@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from opnet.data.batch import Batch, Dataset
-from opnet.spaces.grid import Grid
 from opnet.spaces.resampling import resample
 
 
@@ -30,9 +30,8 @@ class Resampled(Dataset):
 
     def __init__(self, whole: Dataset, resolution: int, how: str | tuple[str, str]) -> None:
         self.whole, self.how = whole, (how, how) if isinstance(how, str) else how
-        first = whole.batch([0])
-        for values, way in ((first.inputs, self.how[0]), (_flat(first), self.how[1])):
-            _, self.domain = resample(values, whole.grid, resolution, way)
+        for way in self.how:
+            _, self.domain = resample(torch.zeros(1, 1, *whole.grid.shape), whole.grid, resolution, way)
         self.times = whole.times
         self.discretisation_error, self.residual = whole.discretisation_error, whole.residual
         self.diagnostics = whole.diagnostics
@@ -41,14 +40,15 @@ class Resampled(Dataset):
         return len(self.whole)
 
     def batch(self, indices: Sequence[int] | Tensor | np.ndarray) -> Batch:
-        batch, source = self.whole.batch(indices), self.whole.grid
-        assert isinstance(self.domain, Grid)
-        inputs, _ = resample(batch.inputs, source, self.domain.shape, self.how[0])
-        targets, _ = resample(_flat(batch), source, self.domain.shape, self.how[1])
-        targets = targets.reshape(*batch.targets.shape[: batch.targets.ndim - source.dim], *self.domain.shape)
+        batch = self.whole.batch(indices)
+        inputs, targets = self._coarse(batch.inputs, self.how[0]), self._coarse(batch.targets, self.how[1])
         return replace(batch, inputs=inputs, targets=targets, domain=self.domain)
 
+    def frames(self, samples: np.ndarray, frames: np.ndarray) -> Tensor:
+        return self._coarse(self.whole.frames(samples, frames), self.how[1])
 
-def _flat(batch: Batch) -> Tensor:
-    """Targets with the frames as channels."""
-    return batch.targets if batch.times is None else batch.targets.flatten(1, 2)
+    def _coarse(self, values: Tensor, how: str) -> Tensor:
+        """Values of any leading axes on the grid of fewer nodes."""
+        source = self.whole.grid
+        coarse, _ = resample(values.reshape(len(values), -1, *source.shape), source, self.grid.shape, how)
+        return coarse.reshape(*values.shape[: values.ndim - source.dim], *self.grid.shape)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from opnet.core.errors import DataError
-from opnet.data.batch import ArrayDataset, Batch, Dataset
+from opnet.data.batch import Batch, Dataset
 from opnet.data.shard import DIAGNOSTICS, FIELDS, VerifiedShard
 from opnet.data.store import Store
 
@@ -96,19 +96,6 @@ class StoreDataset(Dataset):
         entry = self._entries[0]
         expected = tuple(entry.shapes[name][1:]), getattr(torch, entry.dtypes[name]), torch.device("cpu")
         return (tuple(values.shape[1:]), values.dtype, values.device) == expected and values.is_contiguous()
-
-    def in_memory(self) -> ArrayDataset:
-        """The same samples read once and for all."""
-        batch = self.all()
-        return ArrayDataset(
-            batch.inputs,
-            batch.targets,
-            self.domain,
-            times=self.times,
-            discretisation_error=self.discretisation_error,
-            residual=self.residual,
-            diagnostics=self.diagnostics,
-        )
 
     @cached_property
     def discretisation_error(self) -> Tensor:  # type: ignore[override]

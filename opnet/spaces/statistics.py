@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -33,24 +32,42 @@ class ChannelStatistics:
         """
         if values.numel() == 0:
             raise ValueError(f"ChannelStatistics.of: expected at least one sample, found shape {tuple(values.shape)}")
-        return cls.of_batches([values], center=center)
+        running = RunningStatistics(center=center)
+        running.add(values)
+        return running.result()
 
-    @classmethod
-    def of_batches(cls, batches: Iterable[Tensor], *, center: bool = True) -> ChannelStatistics:
-        """The same of values that come in batches, each read once.
 
-        Means and sums of squared deviations are joined pairwise (T. F. Chan, G. H. Golub and R. J. LeVeque, *The
-        American Statistician* 37 (1983), eqs. (2.1)), which loses no digits where the mean is large.
-        """
-        count, mean, squares = 0, torch.zeros(()), torch.zeros(())
-        for values in batches:
-            channels = values.to(torch.float64).transpose(0, 1).reshape(values.shape[1], -1)
-            more, here = channels.shape[1], channels.mean(1) if center else torch.zeros(len(channels)).double()
-            apart = here - mean
-            squares = squares + (channels - here[:, None]).square().sum(1) + apart**2 * count * more / (count + more)
-            mean, count = mean + apart * (more / (count + more)), count + more
-        if not count:
-            raise ValueError("ChannelStatistics.of_batches: expected at least one sample, found none")
-        scale = (squares / count).sqrt()
+class RunningStatistics:
+    """Statistics of values that come in batches; see `ChannelStatistics.of`.
+
+    Means and sums of squared deviations are joined pairwise (T. F. Chan, G. H. Golub and R. J. LeVeque, *The American
+    Statistician* 37 (1983), eqs. (2.1)), which loses no digits where the mean is large.
+
+    >>> running = RunningStatistics()
+    >>> for values in (torch.tensor([[[1.0]]]), torch.tensor([[[3.0]]])):
+    ...     running.add(values)
+    >>> running.result()
+    ChannelStatistics(shift=(2.0,), scale=(1.0,))
+    """
+
+    def __init__(self, *, center: bool = True) -> None:
+        self.center = center
+        self._count, self._mean, self._squares = 0, torch.zeros(()), torch.zeros(())
+
+    def add(self, values: Tensor) -> None:
+        """Take in `values` (sample, channel, *grid)."""
+        channels = values.to(torch.float64).transpose(0, 1).reshape(values.shape[1], -1)
+        count, more = self._count, channels.shape[1]
+        here = channels.mean(1) if self.center else channels.new_zeros(len(channels))
+        apart = here - self._mean
+        self._squares = self._squares + (channels - here[:, None]).square().sum(1)
+        self._squares = self._squares + apart**2 * count * more / (count + more)
+        self._mean, self._count = self._mean + apart * (more / (count + more)), count + more
+
+    def result(self) -> ChannelStatistics:
+        """Of all values so far; `ValueError` before the first."""
+        if not self._count:
+            raise ValueError("RunningStatistics.result: expected at least one sample, found none")
+        scale = (self._squares / self._count).sqrt()
         scale = torch.where(scale > 0, scale, torch.ones_like(scale))
-        return cls(tuple(mean.tolist()), tuple(scale.tolist()))
+        return ChannelStatistics(tuple(self._mean.tolist()), tuple(scale.tolist()))

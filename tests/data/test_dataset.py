@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from damage import write_darcy_files
@@ -10,8 +11,11 @@ from opnet.core.errors import DataError
 from opnet.data.batch import ArrayDataset, as_batch
 from opnet.data.dataset import open_dataset
 from opnet.data.generate import generate
+from opnet.data.graph_trajectories import graph_trajectories
 from opnet.data.recipe import DataRecipe
+from opnet.graphs.graphons import tent
 from opnet.solvers.pde.advection import Advection
+from opnet.solvers.pde.kuramoto import Kuramoto
 from opnet.spaces.fields.sine_waves import SineWaves
 from opnet.spaces.grid import Grid
 
@@ -73,8 +77,12 @@ def test_resampled_data_lie_on_the_coarse_grid(tmp_path):
 def test_statistics_of_batches_are_those_of_the_whole(monkeypatch):
     values = 1e6 + torch.randn(50, 2, 8, dtype=torch.float64)
     data = ArrayDataset(values, values, Grid((8,), nodes="cell"))
-    monkeypatch.setattr("opnet.data.batch.STATISTICS_BATCH", 7)
+    monkeypatch.setattr("opnet.data.batch.STATISTICS_VALUES", 7 * 2 * 16)
+    read, batch = [], data.batch
+    monkeypatch.setattr(data, "batch", lambda indices: (read.append(list(indices)), batch(indices))[1])
     inputs, targets = data.statistics()
+    assert [i for part in read for i in part] == list(range(50))
+    assert max(map(len, read)) == 7
     channels = values.transpose(0, 1).flatten(1)
     torch.testing.assert_close(torch.tensor(inputs.shift, dtype=torch.float64), channels.mean(1))
     torch.testing.assert_close(
@@ -82,6 +90,27 @@ def test_statistics_of_batches_are_those_of_the_whole(monkeypatch):
     )
     torch.testing.assert_close(torch.tensor(targets.scale, dtype=torch.float64), channels.square().mean(1).sqrt())
     assert targets.shift == (0.0, 0.0)
+
+
+def test_on_a_graph_every_feature_has_its_statistics():
+    data = graph_trajectories(Kuramoto(), tent(), 5, range(2), (0.0, 0.5))
+    inputs, targets = data.statistics()
+    expected = data.inputs.flatten(0, 1).double()
+    torch.testing.assert_close(torch.tensor(inputs.shift, dtype=torch.float64), expected.mean(0))
+    assert len(targets.scale) == data.targets.shape[-1]
+
+
+def test_views_are_read_into_memory_and_know_their_frames(tmp_path):
+    problem = Advection(times=(0.0, 0.5, 1.0), initial=SineWaves(max_mode=3))
+    generate(DataRecipe(problem=problem, n_train=4, n_test=1, train_resolution=32, dtype="float64"), tmp_path)
+    view = open_dataset(tmp_path).train.subset([3, 1]).resampled(8)
+    samples, frames = np.array([1, 0]), np.array([[2, 0], [1, 2]])
+    expected = view.all().targets[torch.from_numpy(samples)[:, None], torch.from_numpy(frames)]
+    torch.testing.assert_close(view.frames(samples, frames), expected)
+    held = view.windows(1, 1).in_memory()
+    assert torch.equal(held.targets, view.windows(1, 1).all().targets)
+    assert torch.equal(view.in_memory().discretisation_error, view.discretisation_error)
+    assert torch.equal(view.in_memory().times, view.times)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from opnet.core.errors import DataError
-from opnet.data.batch import ArrayDataset, Batch, Dataset
+from opnet.data.batch import Batch, Dataset
 from opnet.data.formats.array_file import ArrayFile, Reader
 from opnet.data.formats.layout import Layout
 from opnet.spaces.grid import Grid
@@ -161,11 +161,6 @@ class FileDataset(Dataset):
                 f"{channels.source.file.path}: {channels.key_of(sample)}: expected finite values (in float32), "
                 f"found NaN or Inf in sample {sample}"
             )
-
-    def in_memory(self) -> ArrayDataset:
-        """The same samples read once and for all."""
-        batch = self.all()
-        return ArrayDataset(batch.inputs, batch.targets, self.domain, parameters=batch.parameters)
 
 
 def positions(indices: Sequence[int] | Tensor | np.ndarray, length: int) -> np.ndarray:
