@@ -33,7 +33,7 @@ from opnet.spaces.grid import Grid
 from opnet.training.checkpoint import load_latest
 from opnet.training.fit import fit
 
-FILE_KEYS = ("format", "path")
+FILE_KEYS = ("format", "path", "frames_in", "frames_out")
 
 
 class GridJob(Job):
@@ -76,7 +76,8 @@ class GridJob(Job):
     def prepare_data(self, folder: RunFolder, console: Console, *, workers: int = 1) -> None:
         if self.data_recipe is None:
             assert self.data_path is not None
-            self.splits = open_dataset(self.data_path, format=self.recipe.data.format, **self.recipe.data.arguments)
+            data = open_dataset(self.data_path, format=self.recipe.data.format, **self.recipe.data.arguments)
+            self.splits = self._in_windows(data)
             console.message(f"data: {self.recipe.data.format} files in {self.data_path}")
             first = self.splits.train.batch([0])
             self._check_model(self.splits.train.grid, first.inputs.shape[1], first.targets.shape[1])
@@ -111,7 +112,10 @@ class GridJob(Job):
 
     def _in_windows(self, splits: DataSplits) -> DataSplits:
         """Trajectories as pairs of windows, as the recipe asks; maps as they are."""
-        frames_in, frames_out = self.recipe.data.frames_in, self.recipe.data.frames_out
+        frames_in, frames_out, times = self.recipe.data.frames_in, self.recipe.data.frames_out, splits.train.times
+        if (frames_in is None) != (times is None):
+            wanted = "no frames_in without trajectories" if times is None else "frames_in, for trajectories"
+            raise RecipeError(f"{self.where}: [data]: expected {wanted}, found {frames_in}")
         if frames_in is None:
             return splits
         tests = {n: test.windows(frames_in, frames_out) for n, test in splits.tests.items()}

@@ -190,16 +190,6 @@ class Dataset(ABC):
         pair = [frame + count if frame < 0 else frame for frame in (start, stop)]
         return Windows(self, pair[:1], pair[1:], [0])
 
-    def as_trajectories(self, times: Sequence[float]) -> Dataset:
-        """The same samples, whose target channels are frames one after the other, with these times.
-
-        So foreign files have windows and rollouts too: `open_dataset(path, target_frames=range(101)).train
-        .as_trajectories(times)`; what the files say of the times is in `provenance["times"]`.
-        """
-        from opnet.data.windows import Trajectories
-
-        return Trajectories(self, times)
-
     def rollouts(self, frames_in: int = 1) -> Dataset:
         """The first frames as inputs and all later ones as targets: what autoregressive predictions are held to."""
         from opnet.data.windows import Rollouts

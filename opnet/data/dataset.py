@@ -68,11 +68,16 @@ class DataSplits:
 def open_dataset(path: str | Path, *, format: str | None = None, **options: Any) -> DataSplits:
     """The data at `path`.
 
+    What is checked when: a shard of a store, whole against its SHA-256 when the first of its samples is read; a foreign
+    file is hashed whole when it is opened (and held to a `SHA256SUMS` beside it), its names, shapes, coordinates and
+    times then, its values for NaN and Inf as they are read. Later changes are noticed by size, inode and time.
+
     Args:
         path: a store, a folder or one file; or a folder of files in a foreign format.
         format: name of the foreign format (`opnet list formats`); None for a store, or for a folder that only one
             format recognises.
-        options: arguments of the format, such as `problem="burgers"`.
+        options: arguments of the format, such as `problem="burgers"`, or `trajectories=True` for all frames with their
+            times.
 
     Raises:
         DataError: if nothing readable is there, a store is unfinished, or a file is missing or damaged.

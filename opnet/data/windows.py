@@ -1,7 +1,4 @@
-"""Trajectories cut in time: windows for training step by step, first frames and the rest for rollouts.
-
-Foreign files keep frames as channels; `Trajectories` gives them their times.
-"""
+"""Trajectories cut in time: windows for training step by step, first frames and the rest for rollouts."""
 
 from __future__ import annotations
 
@@ -93,41 +90,13 @@ class Rollouts(Dataset):
         return replace(batch, inputs=as_channels(first, self.domain_is_grid), targets=rest, times=self.times)
 
 
-class Trajectories(Dataset):
-    """Samples whose target channels are frames one after the other, as foreign files are read, with a time axis.
-
-    Args:
-        whole: on a grid, targets (batch, time * channel, *grid).
-        times: of the frames, ascending.
-    """
-
-    def __init__(self, whole: Dataset, times: Sequence[float]) -> None:
-        self.times = torch.as_tensor(times, dtype=torch.float64)
-        channels = whole.batch([0]).targets.shape[1]
-        if whole.times is not None or self.times.ndim != 1 or not len(self.times) or channels % len(self.times):
-            raise ValueError(
-                f"as_trajectories: expected targets without times, of channels for {self.times.numel()} frames, found "
-                f"{channels} channels{' with times' if whole.times is not None else ''}"
-            )
-        if not bool((self.times.diff() > 0).all()):
-            raise ValueError(f"as_trajectories: expected ascending times, found {self.times.tolist()!r:.80}")
-        self.whole, self.domain = whole, whole.grid
-        self.discretisation_error, self.residual = whole.discretisation_error, whole.residual
-        self.diagnostics = whole.diagnostics
-
-    def __len__(self) -> int:
-        return len(self.whole)
-
-    def batch(self, indices: Sequence[int] | Tensor | np.ndarray) -> Batch:
-        batch = self.whole.batch(indices)
-        assert self.times is not None
-        return replace(batch, targets=batch.targets.unflatten(1, (len(self.times), -1)), times=self.times)
-
-
 def frames_of(data: Dataset) -> int:
     """How many frames the trajectories of `data` have; `ValueError` for data without times."""
     if data.times is None:
-        raise ValueError("expected trajectories, found samples without times")
+        raise ValueError(
+            "expected trajectories, found samples without times; foreign files that hold frames are read with "
+            "trajectories=True"
+        )
     return len(data.times)
 
 

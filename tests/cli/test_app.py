@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import foreign_files
 import pytest
 import torch
 
@@ -405,11 +406,10 @@ def test_data_are_converted_to_a_store_and_to_the_well(tmp_path, capsys):
     made = open_dataset(tmp_path / "made").train.all().targets
     assert _exit_code(["convert", str(tmp_path / "made"), str(tmp_path / "well"), "--to", "the_well"]) == 0
     capsys.readouterr()
-    frames = ["--set", "input_frames=[0]", "--set", "target_frames=[0, 1, 2]"]
-    assert _exit_code(["convert", str(tmp_path / "well"), str(tmp_path / "back"), *frames]) == 0
+    back = ["convert", str(tmp_path / "well"), str(tmp_path / "back"), "--set", "trajectories=true"]
+    assert _exit_code(back) == 0
     assert f"store: {tmp_path / 'back'}" in capsys.readouterr().out
-    back = open_dataset(tmp_path / "back").train.all().targets
-    torch.testing.assert_close(back.flatten(1), made.flatten(1))
+    torch.testing.assert_close(open_dataset(tmp_path / "back").train.all().targets, made)
 
 
 @pytest.mark.parametrize(
@@ -483,3 +483,25 @@ def test_frames_that_do_not_fit_are_said_before_anything_is_made(tmp_path, capsy
     path.write_text(TRAJECTORIES.replace("frames_in = 1", ""))
     assert _exit_code(["run", str(path), "--out", str(tmp_path / "run")]) == 2
     assert "expected frames_in, frames of the 3 of a trajectory, found None" in capsys.readouterr().err
+
+
+def test_other_peoples_trajectories_are_windows_and_stores_too(tmp_path, capsys):
+    (tmp_path / "files").mkdir()
+    tensor = foreign_files.pdebench_burgers(tmp_path / "files")
+    path = tmp_path / "steps.toml"
+    table = '[data]\nformat = "pdebench"\ntrajectories = true\nframes_in = 1\n'
+    path.write_text('name = "steps"\nseed = 0\n' + table + TRAJECTORIES[TRAJECTORIES.index("[model]") :])
+    run = ["run", str(path), "--out", str(tmp_path / "run"), "--data", str(tmp_path / "files")]
+    assert _exit_code(run) == 0
+    assert "RelativeL2" in capsys.readouterr().out
+    assert _exit_code([*run[:2], "--out", str(tmp_path / "other"), *run[4:], "--set", "data.trajectories=false"]) == 2
+    assert "expected no frames_in without trajectories, found 1" in capsys.readouterr().err
+    converted = ["convert", str(tmp_path / "files"), str(tmp_path / "store"), "--set", "trajectories=true"]
+    assert _exit_code(converted) == 0
+    store = open_dataset(tmp_path / "store")
+    assert store.train.times.tolist() == [0, 0.5, 1, 1.5]
+    assert torch.equal(store.train.all().targets[:, :, 0], torch.from_numpy(tensor[: len(store.train)]))
+    assert _exit_code(["convert", str(tmp_path / "store"), str(tmp_path / "well"), "--to", "the_well"]) == 0
+    again = open_dataset(tmp_path / "well", trajectories=True)
+    assert again.train.times.tolist() == store.train.times.tolist()
+    assert torch.equal(again.train.all().targets, store.train.all().targets)

@@ -21,9 +21,12 @@ EXAMPLES = [
     ("neuraloperator", damage.write_darcy_files, {"train_resolution": 4}),
     ("matlab", foreign_files.burgers_mat, {}),
     ("matlab", foreign_files.navier_stokes_mat, {}),
+    ("matlab", foreign_files.navier_stokes_mat, {"trajectories": True}),
     ("pdebench", foreign_files.pdebench_burgers, {}),
     ("pdebench", foreign_files.pdebench_grouped, {}),
+    ("pdebench", foreign_files.pdebench_grouped, {"trajectories": True}),
     ("the_well", foreign_files.well_folder, {}),
+    ("the_well", foreign_files.well_folder, {"trajectories": True}),
     ("deeponet", foreign_files.deeponet_aligned, {}),
     ("deeponet", foreign_files.deeponet_unaligned, {}),
     ("geo_fno", foreign_files.geo_pipe, {}),
@@ -78,7 +81,9 @@ def test_splits_are_finite_channelled_and_on_their_domains(name, example):
             assert len(values) == len(data) > 0
             assert torch.isfinite(values).all()
         places = (batch.parameters or {}).keys() & {"y0"}  # values at single places, which the parameters name
-        for values in (batch.inputs,) if places else (batch.inputs, batch.targets):
+        targets = batch.targets if batch.times is None else batch.targets.flatten(1, 2)
+        assert batch.times is None or batch.targets.shape[1] == len(batch.times)
+        for values in (batch.inputs,) if places else (batch.inputs, targets):
             if isinstance(data.domain, Grid):
                 assert tuple(values.shape[2:]) == data.domain.shape
             else:

@@ -60,9 +60,8 @@ def test_a_store_goes_to_a_store_and_to_the_well_with_its_trajectories(tmp_path)
     assert copied.provenance["equation"] == made.provenance["equation"]
 
     write_the_well(made, tmp_path / "well", name="advection")
-    well = open_dataset(tmp_path / "well", input_frames=[0], target_frames=[0, 1, 2])
-    assert well.provenance["times"] == [0.0, 0.25, 1.0]
-    again = well.train.as_trajectories(well.provenance["times"])
+    again = open_dataset(tmp_path / "well", trajectories=True).train
+    assert again.times.tolist() == [0.0, 0.25, 1.0]
     torch.testing.assert_close(again.all().targets, made.train.all().targets)
     torch.testing.assert_close(again.rollouts(1).all().targets, made.train.rollouts(1).all().targets)
 

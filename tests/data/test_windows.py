@@ -76,17 +76,6 @@ def test_a_store_reads_only_the_frames_that_are_asked_for(tmp_path):
     assert torch.equal(pickle.loads(pickle.dumps(pairs)).batch([3]).targets, pairs.batch([3]).targets)
 
 
-def test_frames_that_are_channels_get_their_times(data):
-    flat = ArrayDataset(data.inputs, data.targets.flatten(1, 2), GRID)
-    again = flat.as_trajectories(data.times.tolist())
-    assert torch.equal(again.all().targets, data.targets)
-    assert torch.equal(again.windows(2, 1).all().inputs, data.windows(2, 1).all().inputs)
-    with pytest.raises(ValueError, match="of channels for 4 frames, found 14 channels"):
-        flat.as_trajectories([0.0, 1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match="expected ascending times"):
-        flat.as_trajectories([0.0] * 7)
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from math import floor, log10, prod
 from typing import Any
 
@@ -74,6 +75,16 @@ def checked_frames(name: str, frames: Any) -> tuple[int, ...]:
     return chosen
 
 
+def check_trajectories(options: Any) -> None:
+    """`ValueError` unless a format's option `trajectories` is a truth value, beside which no frames are chosen."""
+    if not isinstance(options.trajectories, bool):
+        raise ValueError(f"trajectories: expected true or false, found {options.trajectories!r}")
+    defaults = {field.name: field.default for field in fields(options)}
+    for name in ("input_frames", "target_frames"):
+        if options.trajectories and getattr(options, name) != defaults[name]:
+            raise ValueError(f"{name}: expected none beside trajectories=True, found {getattr(options, name)}")
+
+
 def resolved_frames(name: str, frames: Sequence[int], count: int) -> tuple[int, ...]:
     """Frames counted from the start; `ValueError` for one that is not there."""
     if not all(-count <= frame < count for frame in frames):
@@ -82,10 +93,14 @@ def resolved_frames(name: str, frames: Sequence[int], count: int) -> tuple[int, 
 
 
 def boundary_notes(data: Dataset) -> tuple[str, ...]:
-    """What the first samples' targets show at the ends of each axis, in the terms of its boundary."""
+    """What the first samples' targets (the last frames) show at the ends of each axis, in the terms of its boundary."""
     grid = data.grid
     count = max(1, min(_LOOKED_AT, len(data), _MOST_VALUES // prod(grid.shape)))
-    values = data.batch(range(count)).targets.double().numpy()
+    if data.times is None:
+        targets = data.batch(range(count)).targets
+    else:
+        targets = data.frames(np.arange(count), np.full((count, 1), len(data.times) - 1))[:, 0]
+    values = targets.double().numpy()
     scale = np.abs(values).mean()
     notes = []
     for axis, (low, high) in enumerate(grid.boundary):

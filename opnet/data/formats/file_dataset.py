@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -53,8 +53,12 @@ class Channels:
                 self._read_frame(reader, self.keys[0], start, stop, frame, part, buffer)
             else:
                 for sample in range(start, stop):
-                    row = slice(sample - start, sample - start + 1)
-                    self._read_frame(reader, self.keys[sample], 0, 1, frame, part[row], buffer)
+                    self.read_one(reader, sample, frame, part[sample - start], buffer)
+
+    def read_one(self, reader: Reader, sample: int, frame: int, out: np.ndarray, buffer: Any) -> None:
+        """Read one frame of one sample into `out`, (component, *grid)."""
+        start = sample if len(self.keys) == 1 else 0
+        self._read_frame(reader, self.key_of(sample), start, start + 1, frame, out[None], buffer)
 
     def _read_frame(
         self, reader: Reader, key: str, start: int, stop: int, frame: int, out: np.ndarray, buffer: Any
@@ -83,6 +87,7 @@ class FileDataset(Dataset):
         domain: the grid of all samples.
         length: the number of samples.
         parameters: numbers of each sample.
+        times: of trajectories, whose target channels are frames, each with the same components; None for maps.
 
     Raises:
         DataError: while reading, for a file that changed, an array that is unsafe to read, values not finite.
@@ -95,8 +100,11 @@ class FileDataset(Dataset):
         domain: Grid,
         length: int,
         parameters: dict[str, Tensor] | None = None,
+        times: Sequence[float] | None = None,
     ) -> None:
         self.inputs, self.targets, self.domain = tuple(inputs), tuple(targets), domain
+        self.times = None if times is None else torch.tensor(times, dtype=torch.float64)
+        assert times is None or sum(channels.count for channels in targets) % len(times) == 0
         self.length, self.parameters = length, parameters
         self._values_per_sample = max(channels.values_per_sample() for channels in (*inputs, *targets))
         self._buffer: np.ndarray | None = None
@@ -110,15 +118,40 @@ class FileDataset(Dataset):
     def batch(self, indices: Sequence[int] | Tensor | np.ndarray) -> Batch:
         index = positions(indices, len(self))
         inputs, targets = self._empty(self.inputs, len(index)), self._empty(self.targets, len(index))
+        with self._opened() as readers:
+            for fields, out in ((self.inputs, inputs), (self.targets, targets)):
+                self._fill(fields, readers, index, out.numpy())
+        if self.times is not None:
+            targets = targets.unflatten(1, (len(self.times), -1))
+        parameters = None if self.parameters is None else {k: v[index] for k, v in self.parameters.items()}
+        return Batch(inputs, targets, self.domain, self.times, torch.from_numpy(index), parameters)
+
+    def frames(self, samples: np.ndarray, frames: np.ndarray) -> Tensor:
+        assert self.times is not None
+        stored = [(channels, frame) for channels in self.targets for frame in channels.frames]
+        each = len(stored) // len(self.times)
+        components = sum(channels.layout.components for channels, _ in stored[:each])
+        out = torch.empty(*frames.shape, components, *self.grid.shape)
+        with self._opened() as readers:
+            for i, sample in enumerate(positions(samples, len(self)).tolist()):
+                for j, wanted in enumerate(frames[i].tolist()):
+                    start = 0
+                    for channels, frame in stored[wanted * each : (wanted + 1) * each]:
+                        part = out[i, j, start : start + channels.layout.components].numpy()
+                        reader, start = readers[id(channels.source)], start + len(part)
+                        channels.read_one(reader, sample, frame, part, self._scratch(1))
+                        self._check_finite(channels, part[None], sample)
+        return out
+
+    @contextmanager
+    def _opened(self) -> Iterator[dict[int, Reader]]:
+        """Readers of all files, by the source's id, while the block lasts."""
         with ExitStack() as stack:
             readers: dict[int, Reader] = {}
             for channels in (*self.inputs, *self.targets):
                 if id(channels.source) not in readers:
                     readers[id(channels.source)] = stack.enter_context(channels.source.opened())
-            for fields, out in ((self.inputs, inputs), (self.targets, targets)):
-                self._fill(fields, readers, index, out.numpy())
-        parameters = None if self.parameters is None else {k: v[index] for k, v in self.parameters.items()}
-        return Batch(inputs, targets, self.domain, index=torch.from_numpy(index), parameters=parameters)
+            yield readers
 
     def _empty(self, fields: Sequence[Channels], count: int) -> Tensor:
         return torch.empty(count, sum(channels.count for channels in fields), *self.grid.shape)
@@ -183,12 +216,13 @@ class Concatenated(Dataset):
     """Data sets on one domain, one after the other.
 
     Args:
-        parts: at least one; all on equal domains.
+        parts: at least one; all on equal domains, with equal times.
     """
 
     def __init__(self, parts: Sequence[Dataset]) -> None:
-        self.parts, self.domain = tuple(parts), parts[0].domain
+        self.parts, self.domain, self.times = tuple(parts), parts[0].domain, parts[0].times
         assert all(part.domain == self.domain for part in parts)
+        assert self.times is None or all(torch.equal(self.times, part.times) for part in parts)  # type: ignore[arg-type]
         self._starts = np.cumsum([0, *map(len, parts)])
 
     def __len__(self) -> int:
@@ -196,11 +230,8 @@ class Concatenated(Dataset):
 
     def batch(self, indices: Sequence[int] | Tensor | np.ndarray) -> Batch:
         index = positions(indices, len(self))
-        owner = np.searchsorted(self._starts, index, side="right") - 1
-        order, batches = np.argsort(owner, kind="stable"), []
-        for i in np.unique(owner) if len(index) else [0]:
-            batches.append(self.parts[i].batch(index[owner == i] - self._starts[i]))
-        back = torch.from_numpy(np.argsort(order, kind="stable"))
+        owned, back = self._by_part(index)
+        batches = [part.batch(rows) for part, rows, _ in owned]
         first = batches[0]
         parameters = first.parameters and {
             name: torch.cat([batch.parameters[name] for batch in batches if batch.parameters])[back]
@@ -210,6 +241,21 @@ class Concatenated(Dataset):
             torch.cat([batch.inputs for batch in batches])[back],
             torch.cat([batch.targets for batch in batches])[back],
             self.domain,
-            index=torch.from_numpy(index),
-            parameters=parameters,
+            self.times,
+            torch.from_numpy(index),
+            parameters,
         )
+
+    def frames(self, samples: np.ndarray, frames: np.ndarray) -> Tensor:
+        owned, back = self._by_part(positions(samples, len(self)))
+        return torch.cat([part.frames(rows, frames[places]) for part, rows, places in owned])[back]
+
+    def _by_part(self, index: np.ndarray) -> tuple[list[tuple[Dataset, np.ndarray, np.ndarray]], Tensor]:
+        """Each part asked for, the rows there and their places in the batch; and the order that puts them back."""
+        owner = np.searchsorted(self._starts, index, side="right") - 1
+        owned = []
+        for i in np.unique(owner) if len(index) else [0]:
+            places = np.flatnonzero(owner == i)
+            owned.append((self.parts[i], index[places] - self._starts[i], places))
+        order = np.concatenate([places for _, _, places in owned])
+        return owned, torch.from_numpy(np.argsort(order, kind="stable"))

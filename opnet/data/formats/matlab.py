@@ -15,7 +15,7 @@ from opnet.core.registry import register
 from opnet.data.batch import Dataset
 from opnet.data.dataset import DataSplits
 from opnet.data.formats.array_file import ArrayFile, HDF5File, MemoryFile
-from opnet.data.formats.axes import boundary_notes, check_times, checked_frames, resolved_frames
+from opnet.data.formats.axes import boundary_notes, check_times, check_trajectories, checked_frames, resolved_frames
 from opnet.data.formats.base import Format, foreign_splits
 from opnet.data.formats.cut import Cut
 from opnet.data.formats.file_dataset import Channels, FileDataset
@@ -39,6 +39,7 @@ class _Kind:
     nodes: str
     times: str
     equation: str
+    starts: bool = False  # whether the input is the state at time 0, before the first frame
 
 
 KINDS = {
@@ -66,6 +67,7 @@ KINDS = {
         "t",
         "w_t + v . grad w = nu lap w + 0.1 (sin 2 pi (x+y) + cos 2 pi (x+y)) on the unit torus; w(0) to w at the "
         "target frames; nu as the name of the file says",
+        starts=True,
     ),
     "burgers_pino": _Kind(
         ("input", "nx"),
@@ -109,6 +111,8 @@ class MatlabFiles(Format):
         n_train, n_test: numbers or shares of samples, see `Cut`.
         input_frames: frames of the target array to start from; None: the separate input.
         target_frames: frames that are the target, one channel each; negative ones count from the end.
+        trajectories: read all frames, with their times, as `windows` and `rollouts` want them; Navier-Stokes' a, which
+            is w(0), becomes the first. Frames of plasticity have no times but their numbers.
 
     Raises:
         ValueError: for a number out of range.
@@ -120,12 +124,14 @@ class MatlabFiles(Format):
     n_test: int | float | None = None
     input_frames: Sequence[int] | None = None
     target_frames: Sequence[int] = (-1,)
+    trajectories: bool = False
 
     def __post_init__(self) -> None:
         Cut(self.n_train, self.n_test)
         object.__setattr__(self, "target_frames", checked_frames("target_frames", self.target_frames))
         if self.input_frames is not None:
             object.__setattr__(self, "input_frames", checked_frames("input_frames", self.input_frames))
+        check_trajectories(self)
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -215,13 +221,40 @@ class _MatlabFile:
                 )
         frames = after.length("t")
         self._read_times(frames)
-        targets = Channels(self.source, kind.targets[:1], after, self._frames("target_frames", frames))
         inputs = Channels(self.source, kind.inputs[:1], before)
+        if options.trajectories:
+            return self._trajectories(
+                inputs, Channels(self.source, kind.targets[:1], after, tuple(range(frames))), shape
+            )
+        targets = Channels(self.source, kind.targets[:1], after, self._frames("target_frames", frames))
         if options.input_frames is not None:
             inputs = Channels(self.source, kind.targets[:1], after, self._frames("input_frames", frames))
-        grid = Grid(shape, boundary=kind.boundary, nodes=kind.nodes)
-        data = FileDataset([inputs], [targets], grid, after.length("n"))
-        return data if 4 * len(data) * (inputs.count + targets.count) * prod(shape) > _RESIDENT else data.in_memory()
+        return self._read(inputs, [targets], shape)
+
+    def _read(
+        self, inputs: Channels, targets: list[Channels], shape: tuple[int, ...], times: list[float] | None = None
+    ) -> Dataset:
+        grid = Grid(shape, boundary=self.kind.boundary, nodes=self.kind.nodes)
+        data = FileDataset([inputs], targets, grid, targets[-1].layout.length("n"), times=times)
+        count = inputs.count + sum(channels.count for channels in targets)
+        return data if 4 * len(data) * count * prod(shape) > _RESIDENT else data.in_memory()
+
+    def _trajectories(self, before: Channels, frames: Channels, shape: tuple[int, ...]) -> Dataset:
+        kind, times = self.kind, self.facts.get("times")
+        if "t" not in kind.targets[1]:
+            raise DataError(f"{self.file.path}: expected frames in time, as trajectories have, found {self.problem}")
+        if not kind.times:
+            times = [float(i) for i in range(len(frames.frames))]
+            self._time_notes += ("The file states no times: they are the numbers of the frames.",)
+        if times is None:
+            raise DataError(f"{self.file.path}: {kind.times}: expected times, as trajectories have, found none")
+        if not kind.starts or times[0] <= 0:
+            return self._read(before, [frames], shape, times)
+        self._time_notes += (
+            f"Frame 0 of the trajectories is {kind.inputs[0]}, at time 0; those of {kind.targets[0]} begin at "
+            f"{times[0]:g}.",
+        )
+        return self._read(before, [before, frames], shape, [0.0, *times])
 
     def _frames(self, name: str, count: int) -> tuple[int, ...]:
         return resolved_frames(name, getattr(self.options, name), count)

@@ -41,6 +41,7 @@ class NeuralOperatorFiles(Format):
         problem: "darcy" or "burgers".
         train_resolution: N of the training file.
         n_test: where there is no test file, how many samples at the end of the training file to test on instead.
+        trajectories: of Burgers, read all of y, with its times, as `windows` and `rollouts` want them.
 
     Raises:
         ValueError: for another problem, or a number out of range.
@@ -49,10 +50,13 @@ class NeuralOperatorFiles(Format):
     problem: str = "darcy"
     train_resolution: int = 16
     n_test: int | None = None
+    trajectories: bool = False
 
     def __post_init__(self) -> None:
         if self.problem not in PROBLEMS:
             raise ValueError(f"problem: expected one of {', '.join(PROBLEMS)}, found {self.problem!r}")
+        if not isinstance(self.trajectories, bool) or (self.trajectories and self.problem == "darcy"):
+            raise ValueError(f"trajectories: expected true for burgers alone, found {self.trajectories!r}")
         if self.train_resolution < 2 or (self.n_test is not None and self.n_test < 1):
             raise ValueError(
                 f"expected train_resolution of at least 2 and n_test of at least 1, found {self.train_resolution} "
@@ -91,7 +95,10 @@ class NeuralOperatorFiles(Format):
             tests=tests,
             resolution=n,
             provenance={**_PROVENANCE[self.problem], "source": SOURCE, "units": "not stated", "sha256": files},
-            digest=digest_of({"format": "neuraloperator", "n_test": self.n_test, "files": files}),
+            digest=digest_of(
+                {"format": "neuraloperator", "n_test": self.n_test, "files": files}
+                | ({"trajectories": True} if self.trajectories else {})
+            ),
             notes=notes,
         )
 
@@ -116,7 +123,11 @@ class NeuralOperatorFiles(Format):
         paths = file.require("y", torch.float64, (len(start), None, n))
         file.require("visc", torch.float64, (1, 1))
         grid = Grid((n,), boundary="periodic", nodes="left")
-        return ArrayDataset(start.to(torch.float32).unsqueeze(1), paths[:, -1:].to(torch.float32), grid)
+        inputs, paths = start.to(torch.float32).unsqueeze(1), paths.to(torch.float32)
+        if not self.trajectories:
+            return ArrayDataset(inputs, paths[:, -1:].clone(), grid)
+        times = torch.linspace(0, 1, paths.shape[1], dtype=torch.float64)
+        return ArrayDataset(inputs, paths.unsqueeze(2), grid, times=times)
 
     def _notes(self, train: TensorFile, tests: dict[int, TensorFile]) -> tuple[str, ...]:
         if self.problem == "darcy":
@@ -180,8 +191,8 @@ def _burgers_notes(tensors: dict[str, Tensor]) -> tuple[str, ...]:
     x, y = tensors["x"], tensors["y"]
     apart = float((y[:, 0] - x).abs().max())
     return (
-        f"nu = {float(tensors['visc']):g}; y holds {y.shape[1]} times from 0 to 1, the first differing from x by "
-        f"at most {apart:.2g}; the last is the target.",
+        f"nu = {float(tensors['visc']):g}; y holds {y.shape[1]} times, taken to go evenly from 0 to 1, the first "
+        f"differing from x by at most {apart:.2g}; unless trajectories are read, the last is the target.",
         f"Stored in float64, read in float32. {x.shape[1]} nodes limit what can be known: a correct solver started "
         "from x meets y(1) to about 2.4 % in relative L2.",
         "The generating code is not public and no error of u is stated.",
@@ -189,4 +200,4 @@ def _burgers_notes(tensors: dict[str, Tensor]) -> tuple[str, ...]:
 
 
 def _part(data: ArrayDataset, samples: slice) -> ArrayDataset:
-    return ArrayDataset(data.inputs[samples], data.targets[samples], data.domain)
+    return ArrayDataset(data.inputs[samples], data.targets[samples], data.domain, times=data.times)

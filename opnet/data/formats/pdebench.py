@@ -14,7 +14,14 @@ from opnet.core.errors import DataError
 from opnet.core.registry import register
 from opnet.data.dataset import DataSplits
 from opnet.data.formats.array_file import HDF5File
-from opnet.data.formats.axes import boundary_notes, check_times, checked_frames, grid_of, resolved_frames
+from opnet.data.formats.axes import (
+    boundary_notes,
+    check_times,
+    check_trajectories,
+    checked_frames,
+    grid_of,
+    resolved_frames,
+)
 from opnet.data.formats.base import Format, foreign_splits
 from opnet.data.formats.cut import Cut
 from opnet.data.formats.file_dataset import Channels, FileDataset
@@ -45,6 +52,7 @@ class PDEBenchFiles(Format):
         n_train, n_test: numbers or shares of samples, see `Cut`.
         input_frames: frames to start from; the channels of the first come first.
         target_frames: frames that are the target; negative ones count from the end.
+        trajectories: read all frames, with their times, as `windows` and `rollouts` want them.
         boundary: kind of boundary, where the name of the file does not tell it; see `Grid`.
 
     Raises:
@@ -56,12 +64,14 @@ class PDEBenchFiles(Format):
     n_test: int | float | None = None
     input_frames: Sequence[int] = (0,)
     target_frames: Sequence[int] = (-1,)
+    trajectories: bool = False
     boundary: str | None = None
 
     def __post_init__(self) -> None:
         Cut(self.n_train, self.n_test)
         for name in ("input_frames", "target_frames"):
             object.__setattr__(self, name, checked_frames(name, getattr(self, name)))
+        check_trajectories(self)
         if self.boundary is not None and self.boundary not in BOUNDARIES:
             raise ValueError(f"boundary: expected one of {', '.join(BOUNDARIES)}, found {self.boundary!r}")
 
@@ -116,11 +126,13 @@ def _flat(file: Any, names: list[str], source: HDF5File, options: PDEBenchFiles)
     grid = _grid(coordinates, shape, kind, options, path)
     times, notes = _times(file, kind, first, path)
     if kind.name == "darcy":
+        if options.trajectories:
+            raise DataError(f"{path}: expected frames in time, as trajectories have, found Darcy's u")
         if first.length("t") != 1:
             raise DataError(f"{path}: tensor: expected one frame, found {first.length('t')}")
         inputs, targets = [Channels(source, ("nu",), layouts["nu"])], [Channels(source, ("tensor",), first)]
     else:
-        frames = {name: resolved_frames(name, getattr(options, name), first.length("t")) for name in _FRAMES}
+        frames = _frames(options, first.length("t"))
         inputs, targets = (
             [
                 Channels(source, (key,), layouts[key], (frame,))
@@ -137,10 +149,29 @@ def _flat(file: Any, names: list[str], source: HDF5File, options: PDEBenchFiles)
     if missing:
         notes += (f"The file does not state {', '.join(missing)}; its name may.",)
     facts = {**facts, **times, "channels": [key for key in kind.targets if key in layouts]}
-    return _Contents(FileDataset(inputs, targets, grid, first.length("n")), kind, facts, (*notes, *kind.notes))
+    return _contents(options, inputs, targets, grid, first.length("n"), kind, facts, notes)
 
 
 _FRAMES = ("input_frames", "target_frames")
+
+
+def _frames(options: PDEBenchFiles, count: int) -> dict[str, tuple[int, ...]]:
+    frames = {name: resolved_frames(name, getattr(options, name), count) for name in _FRAMES}
+    return {**frames, "target_frames": tuple(range(count))} if options.trajectories else frames
+
+
+def _contents(
+    options: PDEBenchFiles,
+    inputs: list[Channels],
+    targets: list[Channels],
+    grid: Grid,
+    samples: int,
+    kind: Kind,
+    facts: dict[str, Any],
+    notes: tuple[str, ...],
+) -> _Contents:
+    times = facts["times"] if options.trajectories else None
+    return _Contents(FileDataset(inputs, targets, grid, samples, times=times), kind, facts, (*notes, *kind.notes))
 
 
 def _times(file: Any, kind: Kind, first: Layout, path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -188,14 +219,15 @@ def _grouped(file: Any, names: list[str], source: HDF5File, options: PDEBenchFil
             if not np.array_equal(array(file, f"{name}/grid/{letter}", ndim=1), expected):
                 raise DataError(f"{path}: {name}/grid/{letter}: expected the coordinates of {names[0]}, found others")
     grid = _grid(coordinates, tuple(layout.length(letter) for letter in axes), kind, options, path)
-    times, notes = check_times(array(file, f"{names[0]}/grid/t", ndim=1), layout.length("t"), f"{path}: grid/t")
+    stored = array(file, f"{names[0]}/grid/t", ndim=1)
+    times, notes = check_times(stored, layout.length("t"), f"{path}: grid/t")
+    if any(not np.array_equal(array(file, f"{name}/grid/t", ndim=1), stored) for name in names[1:]):
+        raise DataError(f"{path}: grid/t: expected the times of {names[0]} in every group, found others")
     keys = tuple(f"{name}/data" for name in names)
-    inputs, targets = (
-        [Channels(source, keys, layout, resolved_frames(name, getattr(options, name), layout.length("t")))]
-        for name in _FRAMES
-    )
+    frames = _frames(options, layout.length("t"))
+    inputs, targets = ([Channels(source, keys, layout, frames[name])] for name in _FRAMES)
     seeds = [int(name) for name in names]
     if seeds != list(range(len(seeds))):
         notes += (f"The groups are {len(seeds)} seeds from {seeds[0]} to {seeds[-1]}, some between them missing.",)
     facts = {"times": times.tolist()}
-    return _Contents(FileDataset(inputs, targets, grid, len(names)), kind, facts, (*notes, *kind.notes))
+    return _contents(options, inputs, targets, grid, len(names), kind, facts, notes)

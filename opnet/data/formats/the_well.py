@@ -17,7 +17,14 @@ from opnet.data.batch import Dataset
 from opnet.data.dataset import DataSplits
 from opnet.data.durable import open_regular
 from opnet.data.formats.array_file import HDF5File
-from opnet.data.formats.axes import boundary_notes, check_times, checked_frames, grid_of, resolved_frames
+from opnet.data.formats.axes import (
+    boundary_notes,
+    check_times,
+    check_trajectories,
+    checked_frames,
+    grid_of,
+    resolved_frames,
+)
 from opnet.data.formats.base import Format, foreign_splits
 from opnet.data.formats.cut import Cut
 from opnet.data.formats.file_dataset import Channels, Concatenated, FileDataset
@@ -52,6 +59,7 @@ class TheWellFiles(Format):
         n_train, n_test: how many trajectories of each, or shares of them; None: all.
         input_frames: frames to start from; None: the first, or none where there is only one frame.
         target_frames: frames that are the target; negative ones count from the end.
+        trajectories: read all frames, with their times, as `windows` and `rollouts` want them.
 
     Raises:
         ValueError: for another split or a number out of range.
@@ -62,6 +70,7 @@ class TheWellFiles(Format):
     n_test: int | float | None = None
     input_frames: Sequence[int] | None = None
     target_frames: Sequence[int] = (-1,)
+    trajectories: bool = False
 
     def __post_init__(self) -> None:
         Cut(self.n_train, self.n_test)
@@ -70,6 +79,7 @@ class TheWellFiles(Format):
         object.__setattr__(self, "target_frames", checked_frames("target_frames", self.target_frames))
         if self.input_frames is not None:
             object.__setattr__(self, "input_frames", checked_frames("input_frames", self.input_frames))
+        check_trajectories(self)
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -169,25 +179,31 @@ class _WellFile:
             raise DataError(f"{file.path}: expected fields that vary in time, found {[field.name for field in fields]}")
         self.names = [name for field in (*moving, *constant) for name in field.channels]
         source = HDF5File(file)
-        chosen = options.input_frames
+        chosen, after = options.input_frames, options.target_frames
         if chosen is None:
             chosen = (0,) if frames > 1 else ()
+        if options.trajectories:
+            if self.times is None:
+                raise DataError(f"{file.path}: dimensions/time: expected times that all trajectories share")
+            after = range(frames)
         inputs, targets = (
             [
                 Channels(source, (field.key,), field.layout, (frame,))
                 for frame in resolved_frames(name, wanted, frames)
                 for field in moving
             ]
-            for name, wanted in (("input_frames", chosen), ("target_frames", options.target_frames))
+            for name, wanted in (("input_frames", chosen), ("target_frames", after))
         )
         inputs += [Channels(source, (field.key,), field.layout) for field in constant]
         if not inputs:
             raise DataError(f"{file.path}: expected several frames, or constant fields to map from, found neither")
-        self.data: Dataset = FileDataset(inputs, targets, self.grid, self.samples, self.parameters or None)
+        times = self.times if options.trajectories else None
+        self.data: Dataset = FileDataset(inputs, targets, self.grid, self.samples, self.parameters or None, times)
+        self._alike = ("name", "grid", "names", *(("times",) if options.trajectories else ()))
 
     def expect_like(self, first: _WellFile) -> None:
         """Raise a `DataError` unless grid, fields and parameters are those of the first file."""
-        for what in ("name", "grid", "names"):
+        for what in self._alike:
             if getattr(self, what) != getattr(first, what):
                 raise DataError(
                     f"{self.path}: expected the {what} of {first.path.name}, {getattr(first, what)}, found "
