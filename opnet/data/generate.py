@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from opnet.core.progress import Progress, silent
 from opnet.data.durable import commit, make_folder, remove_temporaries, sole_writer, write_temporary
 from opnet.data.make_shard import Made, made_shards
@@ -21,6 +23,7 @@ from opnet.data.store import MANIFEST, Store
 __all__ = ["DataRecipe", "generate"]
 
 GROWING = ("n_train", "n_test")
+DEVICES = ("cpu", "cuda")
 
 
 def generate(
@@ -52,8 +55,8 @@ def generate(
         progress: called with the samples done and in all.
 
     Raises:
-        ValueError: if `out` holds another recipe's store, one begun with other software versions, or other files, or
-            if another process is writing there.
+        ValueError: for a device that is not there; if `out` holds another recipe's store, one begun with other software
+            versions, or other files, or if another process is writing there.
         DataError: if an acknowledged shard or the manifest is damaged.
         SolveError: if a sample cannot be solved; what was acknowledged before stays.
         LostWorkerError: if a worker or another rank ended or failed; what was acknowledged before stays.
@@ -71,6 +74,7 @@ def generate(
     """
     if workers < 1:
         raise ValueError(f"workers: expected at least 1, found {workers}")
+    _check_device(device)
     out = Path(out)
     if out.suffix == SUFFIX:
         if append or launched_size() > 1:
@@ -98,6 +102,19 @@ def generate(
                 if ranks.size > 1:
                     ranks.share(None)
     return store
+
+
+def _check_device(device: str) -> None:
+    kind = device.partition(":")[0]
+    try:
+        if kind not in DEVICES:
+            raise RuntimeError(f"expected one of {', '.join(DEVICES)}")
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch says either
+        said = str(error).splitlines()[0]
+        raise ValueError(
+            f"device: expected one that can be used here, such as 'cpu', found {device!r}: {said}"
+        ) from error
 
 
 def _generate_file(recipe: DataRecipe, out: Path, workers: int, device: str, progress: Progress) -> Store:

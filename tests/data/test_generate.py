@@ -314,3 +314,42 @@ def test_an_unfinished_store_is_finished_before_it_grows(tmp_path):
         generate(RECIPE, tmp_path, progress=interrupt)
     with pytest.raises(ValueError, match="expected a finished store to append to"):
         generate(replace(RECIPE, n_train=30), tmp_path, append=True)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:99", "meta"])
+def test_a_device_that_is_not_there_is_named_before_anything_is_written(tmp_path, device):
+    with pytest.raises(
+        ValueError, match=f"device: expected one that can be used here, such as 'cpu', found '{device}'"
+    ):
+        generate(RECIPE, tmp_path / "store", device=device)
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_store_of_a_gpu_names_its_kind_and_is_not_mixed(tmp_path):
+    store = generate(RECIPE, tmp_path / "store", device="cuda")
+    assert store.manifest.device == "cuda"
+    generate(RECIPE, tmp_path / "reference")
+    on_gpu, on_cpu = (open_dataset(tmp_path / name).train.all().targets for name in ("store", "reference"))
+    torch.testing.assert_close(on_gpu, on_cpu)
+    with pytest.raises(ValueError, match=r"on cpu, found .* on cuda"):
+        generate(replace(RECIPE, n_train=30), tmp_path / "store", append=True)
+
+
+def test_a_missing_permission_is_named(tmp_path):
+    def work(report):
+        os.chmod(tmp_path, 0o755)
+        os.seteuid(65534)
+        try:
+            generate(RECIPE, tmp_path / "store")
+        except PermissionError as error:
+            report(error.filename)
+
+    if os.geteuid() == 0:
+        for folder in (tmp_path, *tmp_path.parents[:2]):
+            folder.chmod(0o755)
+        assert run_in_fork(work).reports == [str(tmp_path / "store")]
+    else:
+        tmp_path.chmod(0o555)
+        with pytest.raises(PermissionError, match="store"):
+            generate(RECIPE, tmp_path / "store")
