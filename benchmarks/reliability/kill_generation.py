@@ -89,7 +89,7 @@ def with_ranks(folder: Path, number: int, chance: random.Random) -> list[dict]:
     for n in range(number):
         victim = n % 2
         call = chance.randint(1, CALLS_OF_RANKS[victim])
-        after[f"rank {victim} at call {call}"], seconds = faults_after_killed_rank(
+        after[f"{n}, rank {victim} at call {call}"], seconds = faults_after_killed_rank(
             folder / "ranks", 2, victim, call, reference
         )
         slowest = max(slowest, seconds)
