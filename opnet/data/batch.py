@@ -261,7 +261,7 @@ class ArrayDataset(Dataset):
         return len(self.inputs)
 
     def batch(self, indices: Sequence[int] | Tensor | np.ndarray) -> Batch:
-        index = torch.as_tensor(np.asarray(indices), dtype=torch.long)
+        index = torch.from_numpy(positions(indices, len(self)))
         parameters = None if self.parameters is None else {k: v[index] for k, v in self.parameters.items()}
         return Batch(self.inputs[index], self.targets[index], self.domain, self.times, index, parameters)
 
@@ -285,6 +285,21 @@ class Subset(Dataset):
 
     def frames(self, samples: np.ndarray, frames: np.ndarray) -> Tensor:
         return self.whole.frames(self.indices.numpy()[samples], frames)
+
+
+def positions(indices: Sequence[int] | Tensor | np.ndarray, length: int) -> np.ndarray:
+    """Indices of samples counted from the start; `IndexError` for one that is not there, `ValueError` for no integers.
+
+    >>> positions([0, -1], 5).tolist()
+    [0, 4]
+    """
+    index = np.asarray(indices).reshape(-1)
+    if len(index) and index.dtype.kind not in "iu":
+        raise ValueError(f"indices: expected integers, found {found(indices)}")
+    if len(index) and not (-length <= index.min() and index.max() < length):
+        raise IndexError(f"indices: expected positions below {length}, found {index.min()} to {index.max()}")
+    index = index.astype(np.int64)
+    return np.where(index < 0, index + length, index)
 
 
 def as_batch(batch: Batch) -> Batch:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from opnet.core.errors import DataError
-from opnet.data.batch import Batch, Dataset
+from opnet.data.batch import Batch, Dataset, positions
 from opnet.data.shard import DIAGNOSTICS, FIELDS, VerifiedShard
 from opnet.data.store import Store
 
@@ -59,38 +59,32 @@ class StoreDataset(Dataset):
             out: a batch of as many samples, read before, whose memory is read into: fresh memory costs as much as
                 reading does.
         """
-        index = self._positions(indices)
+        index = positions(indices, len(self))
         fields = {name: self._empty(name, len(index)) if out is None else getattr(out, name) for name in FIELDS}
         for name, values in fields.items():
             if out is not None and (len(values) != len(index) or not self._fits(name, values)):
                 raise ValueError(f"out: {name}: expected a batch of {len(index)} of this data set, found another")
         arrays = {name: values.numpy() for name, values in fields.items()}
-        for shard, rows, positions in self._by_shard(index):
-            shard.read_into(rows, positions, arrays)
+        for shard, rows, places in self._by_shard(index):
+            shard.read_into(rows, places, arrays)
         return Batch(fields["inputs"], fields["targets"], self.domain, self.times, torch.from_numpy(index))
 
     def frames(self, samples: np.ndarray, frames: np.ndarray) -> Tensor:
-        index = self._positions(samples)
+        index = positions(samples, len(self))
         entry = self._entries[0]
         shape = (*frames.shape, *entry.shapes["targets"][2:])
         out = torch.empty(shape, dtype=getattr(torch, entry.dtypes["targets"]))
-        for shard, rows, positions in self._by_shard(index):
-            shard.read_frames(rows, frames[positions], positions, out.numpy())
+        for shard, rows, places in self._by_shard(index):
+            shard.read_frames(rows, frames[places], places, out.numpy())
         return out
-
-    def _positions(self, indices: Sequence[int] | Tensor | np.ndarray) -> np.ndarray:
-        index = np.asarray(indices, dtype=np.int64).reshape(-1)
-        if len(index) and not (-len(self) <= index.min() and index.max() < len(self)):
-            raise IndexError(f"indices: expected positions below {len(self)}, found {index.min()} to {index.max()}")
-        return np.where(index < 0, index + len(self), index)
 
     def _by_shard(self, index: np.ndarray) -> Iterator[tuple[VerifiedShard, list[int], list[int]]]:
         """The shards that hold the samples, their rows there, and their positions in the batch."""
         shards = np.searchsorted(self._starts, index, side="right") - 1
         for i in np.unique(shards):
-            positions = np.flatnonzero(shards == i)
-            rows = index[positions] - self._starts[i]
-            yield self.store.shard(self._entries[i]), rows.tolist(), positions.tolist()
+            places = np.flatnonzero(shards == i)
+            rows = index[places] - self._starts[i]
+            yield self.store.shard(self._entries[i]), rows.tolist(), places.tolist()
 
     def _fits(self, name: str, values: Tensor) -> bool:
         entry = self._entries[0]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from opnet.data.batch import Batch, Dataset
+from opnet.data.batch import Batch, Dataset, positions
 
 
 class Windows(Dataset):
@@ -48,8 +48,7 @@ class Windows(Dataset):
         return len(self.whole) * len(self._starts)
 
     def batch(self, indices: Sequence[int] | Tensor | np.ndarray) -> Batch:
-        index = np.asarray(indices, dtype=np.int64).reshape(-1)
-        index = np.where(index < 0, index + len(self), index)
+        index = positions(indices, len(self))
         samples, starts = index // len(self._starts), self._starts[index % len(self._starts)]
         offsets = np.concatenate([self._inputs, self._targets])
         frames = self.whole.frames(samples, starts[:, None] + offsets)

@@ -91,6 +91,19 @@ def test_frames_that_are_not_there_are_refused(data, call, message):
         call(data)
 
 
+@pytest.mark.parametrize("view", [lambda d: d, lambda d: d.windows(2, 1), lambda d: d.rollouts()], ids=range(3))
+def test_samples_that_are_not_there_are_refused(data, view):
+    seen = view(data)
+    first, last = seen.batch([0]).inputs, seen.batch([len(seen) - 1]).inputs
+    assert torch.equal(seen.batch([-len(seen), -1]).inputs, torch.cat([first, last]))
+    for index in (len(seen), -len(seen) - 1):  # such a one must not be another sample's
+        with pytest.raises(IndexError, match=f"indices: expected positions below {len(seen)}, found {index}"):
+            seen.batch([index])
+    for indices in (torch.tensor([0.5]), torch.tensor([True, False])):  # nor a mask be taken for positions
+        with pytest.raises(ValueError, match="indices: expected integers, found"):
+            seen.batch(indices)
+
+
 def test_samples_without_times_have_no_windows():
     still = ArrayDataset(torch.zeros(2, 1, 4), torch.zeros(2, 1, 4), GRID)
     with pytest.raises(ValueError, match="expected trajectories, found samples without times"):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from opnet.core.errors import DataError
-from opnet.data.batch import Batch, Dataset
+from opnet.data.batch import Batch, Dataset, positions
 from opnet.data.formats.array_file import ArrayFile, Reader
 from opnet.data.formats.layout import Layout
 from opnet.spaces.grid import Grid
@@ -194,14 +194,6 @@ class FileDataset(Dataset):
                 f"{channels.source.file.path}: {channels.key_of(sample)}: expected finite values (in float32), "
                 f"found NaN or Inf in sample {sample}"
             )
-
-
-def positions(indices: Sequence[int] | Tensor | np.ndarray, length: int) -> np.ndarray:
-    """Indices of samples counted from the start; `IndexError` for one that is not there."""
-    index = np.asarray(indices, dtype=np.int64).reshape(-1)
-    if len(index) and not (-length <= index.min() and index.max() < length):
-        raise IndexError(f"indices: expected positions below {length}, found {index.min()} to {index.max()}")
-    return np.where(index < 0, index + length, index)
 
 
 def _runs(ascending: np.ndarray, longest: int) -> Iterator[tuple[int, int]]:

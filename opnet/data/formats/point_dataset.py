@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from opnet.data.batch import Batch, Dataset
-from opnet.data.formats.file_dataset import positions
+from opnet.data.batch import Batch, Dataset, positions
 from opnet.spaces.grid import Grid
 
 
