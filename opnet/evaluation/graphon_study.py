@@ -55,8 +55,7 @@ def split_error(
         ValueError: for weights or times that are not float64, and where a finer quadrature of the limit moves X by more
             than a twentieth of the nodal error.
     """
-    if any(p.dtype != torch.float64 for p in gnde.parameters()) or ts.dtype != torch.float64:
-        raise ValueError("split_error: expected float64 weights and times (gnde.double()), found another dtype")
+    check_double("split_error", gnde, ts)
     with torch.no_grad():
         graph = sample_graph(W, n, regime=regime, nodes=nodes, density=density, keep_diagonal=keep_diagonal, seed=seed)
         assert graph.positions is not None
@@ -125,6 +124,12 @@ class UntrainedGNDE:
         gnde.reset_parameters(torch.Generator().manual_seed(seed))
         ts = torch.linspace(0, self.horizon, self.times, dtype=torch.float64)
         return gnde, FourierFeature(seed, features=self.features[0], modes=self.modes, decay=self.decay), ts
+
+
+def check_double(where: str, gnde: GraphNDE, ts: Tensor) -> None:
+    """Raise a `ValueError` unless weights and times are float64, as errors down to rounding need."""
+    if any(p.dtype != torch.float64 for p in gnde.parameters()) or ts.dtype != torch.float64:
+        raise ValueError(f"{where}: expected float64 weights and times (gnde.double()), found another dtype")
 
 
 def check_graph_sizes(W: Graphon, sizes: Sequence[int]) -> None:
