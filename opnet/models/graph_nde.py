@@ -9,22 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from opnet.core.registry import build, lookup, register
-from opnet.core.typing import Float
+from opnet.core.registry import lookup, register
 from opnet.graphs.graph import Graph
-from opnet.models.base import Model
 from opnet.models.blocks import activations  # noqa: F401  (registers)
 from opnet.models.blocks.graph_filter import GraphFilter
 from opnet.models.blocks.time_basis import TimeBasis
-from opnet.solvers.ode.control import PID
-from opnet.solvers.ode.methods import torchdiffeq  # noqa: F401  (registers)
-from opnet.solvers.ode.solve import solve_ode
-
-_OPTIONS = ("rtol", "atol", "step", "max_steps")
+from opnet.models.graph_ode import GraphODE
 
 
 @register("model", "GraphNDE")
-class GraphNDE(Model):
+class GraphNDE(GraphODE):
     """`dX/dt = Phi(X; S, H(t))`, `X(0) = x0`: a stack of filter layers as the vector field on a graph's nodes.
 
         Y^f = rho( sum_g sum_{k<K} h_k^{fg}(t) S^k X^g + b^f ),   the last layer linear.
@@ -37,8 +31,7 @@ class GraphNDE(Model):
         activation: rho: "tanh", "relu", "gelu", "softplus" or "sin".
         time_basis: the basis of h in time, as plain data such as `{"kind": "fourier", "terms": 3, "horizon": 1.0}`;
             see `opnet.models.blocks.time_basis`. None: constant coefficients.
-        solver: `{"method": name of a stepper}`, with its arguments, and `rtol`, `atol`, `step`, `max_steps` of
-            `opnet.solve_ode`. None: Dopri5 at rtol 1e-5, atol 1e-7.
+        solver: see `GraphODE`.
 
     Raises:
         ValueError: for an argument out of range; on a call, for a signal that does not fit the graph or the features.
@@ -54,7 +47,6 @@ class GraphNDE(Model):
     torch.Size([3, 5, 10, 2])
     """
 
-    domain = "graph"
     registered_name = "GraphNDE"
 
     def __init__(
@@ -65,7 +57,6 @@ class GraphNDE(Model):
         time_basis: Mapping[str, Any] | None = None,
         solver: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__()
         features = [int(f) for f in features]
         if len(features) < 2 or min(features) < 1 or features[0] != features[-1]:
             raise ValueError(
@@ -73,6 +64,7 @@ class GraphNDE(Model):
             )
         if taps < 1:
             raise ValueError(f"taps: expected at least 1, found {taps}")
+        super().__init__(features[0], solver)
         self.arguments = {
             "features": features,
             "taps": taps,
@@ -81,7 +73,6 @@ class GraphNDE(Model):
             "solver": None if solver is None else dict(solver),
         }
         basis, rho = TimeBasis.of(time_basis), lookup("activation", activation)
-        self.stepper, self.solver_options = _solver(solver)
         self.layers = nn.ModuleList(
             GraphFilter(g, f, taps, rho if i < len(features) - 2 else None, basis)
             for i, (g, f) in enumerate(pairwise(features))
@@ -93,8 +84,8 @@ class GraphNDE(Model):
             assert isinstance(layer, GraphFilter)
             layer.reset_parameters(generator)
 
-    def vector_field(self, graph: Graph) -> Callable[[Tensor, Tensor], Tensor]:
-        """`f(t, X) = Phi(X; S, H(t))` for signals X (batch, node, feature)."""
+    def vector_field(self, graph: Graph, x0: Tensor | None = None) -> Callable[[Tensor, Tensor], Tensor]:
+        """`f(t, X) = Phi(X; S, H(t))` for signals X (batch, node, feature); x0 does not count."""
 
         def field(t: Tensor, X: Tensor) -> Tensor:
             Y = X.transpose(0, 1)
@@ -103,25 +94,3 @@ class GraphNDE(Model):
             return Y.transpose(0, 1)
 
         return field
-
-    def forward(
-        self, graph: Graph, x0: Float[Tensor, "batch node feature"], ts: Float[Tensor, " time"]
-    ) -> Float[Tensor, "batch time node feature"]:
-        features = self.arguments["features"][0]
-        if tuple(x0.shape[1:]) != (graph.n, features):
-            raise ValueError(f"x0: expected (batch, {graph.n}, {features}), found {tuple(x0.shape)}")
-        expected, found = (graph.shift.dtype, graph.shift.device), (x0.dtype, x0.device)
-        if found != expected:
-            raise ValueError(
-                f"x0: expected {expected[0]} on {expected[1]}, the graph's (see `Graph.to`), found {found[0]} on "
-                f"{found[1]}"
-            )
-        f = self.vector_field(graph)
-        return solve_ode(f, x0, ts, self.stepper, control=PID(joint=True), **self.solver_options).ys.transpose(0, 1)
-
-
-def _solver(description: Mapping[str, Any] | None) -> tuple[Any, dict[str, Any]]:
-    """The stepper and the options of `solve_ode` that plain data name."""
-    description = dict(description or {})
-    options = {name: description.pop(name) for name in _OPTIONS if name in description}
-    return build("stepper", description.pop("method", "Dopri5"), **description), options
