@@ -16,7 +16,9 @@ from opnet.data.graph_trajectories import graph_trajectories
 from opnet.data.import_dataset import import_dataset
 from opnet.data.recipe import DataRecipe
 from opnet.data.store import Store
+from opnet.evaluation.adjoint_study import study_adjoint
 from opnet.evaluation.convergence import ConvergenceStudy, measure_convergence
+from opnet.evaluation.euler_gradients import study_dto_otd
 from opnet.evaluation.evaluate import Row, evaluate
 from opnet.evaluation.graphon_study import UntrainedGNDE, study_graphon
 from opnet.evaluation.metrics import MSE, AbsoluteL2, RelativeH1, RelativeL2
