@@ -121,9 +121,7 @@ def _random_shift(
         matrix = torch.zeros(n, n, dtype=dtype)
         matrix[rows, columns] = value
         return Dense(matrix)
-    order = torch.argsort(rows * n + columns)
-    start = torch.cat([rows.new_zeros(1), torch.bincount(rows, minlength=n).cumsum(0)])
-    return CSR(start, columns[order], torch.full((len(rows),), value, dtype=dtype), (n, n))
+    return CSR.from_entries(rows, columns, torch.full((len(rows),), value, dtype=dtype), (n, n))
 
 
 def _bernoulli_edges(W: Graphon, x: Tensor, density: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from opnet.core.registry import register
 from opnet.graphs.graphon import Exponent, Graphon, lipschitz_exponents
+from opnet.graphs.kernel_sum import KernelSum
 from opnet.linops.base import LinearOperator
 
 
@@ -36,7 +37,7 @@ class Tent(Graphon):
 
 
 @register("operator", "TentSum")
-class TentSum(LinearOperator):
+class TentSum(KernelSum):
     """`y_i = l_i sum_j (1 - |x_i - x_j|) w_j g_j` in O(n), by prefix sums.
 
     With P_i = sum_{j<=i} w_j g_j and Q_i = sum_{j<=i} x_j w_j g_j over ascending x, and G, M their last values,
@@ -45,12 +46,7 @@ class TentSum(LinearOperator):
 
     Args:
         x: points in [0, 1], in any order, shape (n,).
-        weights: w, shape (n,); its dtype is the operator's.
-        left: l, shape (n,); 1 by default.
-        keep_diagonal: whether j = i counts.
-
-    Raises:
-        ValueError: for points and weights that do not fit together, or that are not floating.
+        weights, left, keep_diagonal: as for `KernelSum`.
 
     >>> x = torch.tensor([0.0, 0.5], dtype=torch.float64)
     >>> TentSum(x, torch.ones(2, dtype=torch.float64)).to_dense()
@@ -59,47 +55,21 @@ class TentSum(LinearOperator):
     """
 
     def __init__(self, x: Tensor, weights: Tensor, left: Tensor | None = None, *, keep_diagonal: bool = True) -> None:
-        if x.ndim != 1 or x.shape != weights.shape:
-            raise ValueError(
-                f"TentSum: expected points and weights (n,), found {tuple(x.shape)}, {tuple(weights.shape)}"
-            )
-        if not (x.dtype.is_floating_point and weights.dtype.is_floating_point):
-            raise ValueError(f"TentSum: expected floating points and weights, found {x.dtype} and {weights.dtype}")
-        self.x, self.w, self.keep_diagonal = x, weights, keep_diagonal
-        self.left = torch.ones_like(weights) if left is None else left
+        super().__init__(x, weights, left, keep_diagonal=keep_diagonal)
         self.order = None if bool((x.diff() >= 0).all()) else torch.argsort(x)
         self.rank_of = None if self.order is None else torch.argsort(self.order)
-        self.in_shape = self.out_shape = (len(x),)
-        self.dtype, self.device = weights.dtype, weights.device
-        self._w, self._x = weights.to(torch.float64)[:, None], x.to(torch.float64)[:, None]
+        self._x = x.to(torch.float64)[:, None]
 
-    def apply(self, x: Tensor) -> Tensor:
-        self.check_argument(x)
-        return self.columns(x.unsqueeze(-1)).squeeze(-1)
-
-    def columns(self, x: Tensor) -> Tensor:
-        g = self._w * x
-        positions = self._x
+    def sums(self, g: Tensor) -> Tensor:
+        g, positions = g.to(torch.float64), self._x
         if self.order is not None:
             g, positions = g[..., self.order, :], positions[self.order]
         P, Q = torch.cumsum(g, -2), torch.cumsum(positions * g, -2)
         G, M = P[..., -1:, :], Q[..., -1:, :]
         y = torch.addcmul(G - M + 2 * Q, positions, G - 2 * P)
-        if not self.keep_diagonal:
-            y = y - g
         if self.rank_of is not None:
             y = y[..., self.rank_of, :]
-        return self.left[:, None] * y.to(self.dtype)
+        return y.to(self.dtype)
 
-    @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        return self.x, self.w, self.left
-
-    def rebuild(self, tensors: tuple[Tensor, ...]) -> TentSum:
-        return TentSum(*tensors, keep_diagonal=self.keep_diagonal)
-
-    def transpose(self) -> TentSum:
-        return TentSum(self.x, self.left, self.w, keep_diagonal=self.keep_diagonal)
-
-    def diagonal(self) -> Tensor:
-        return self.left * self.w if self.keep_diagonal else torch.zeros_like(self.w)
+    def values_on_diagonal(self) -> Tensor:
+        return torch.ones_like(self.w)

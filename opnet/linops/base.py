@@ -99,6 +99,16 @@ class LinearOperator(ABC):
         assert len(self.in_shape) == len(self.out_shape) == 1, "columns() needs an operator on one axis"
         return self.apply(x.movedim(-1, 0)).movedim(0, -1)  # in front, where no operator's batch is
 
+    def scaled(self, left: Tensor, right: Tensor) -> LinearOperator:
+        """diag(left) A diag(right) for an operator on one axis, in A's own form where that has room for it.
+
+        # shape: (m,), (n,)
+        """
+        from opnet.linops.composed import Product
+        from opnet.linops.diagonal import Diagonal
+
+        return Product(Diagonal(left), Product(self, Diagonal(right)))
+
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of the matrix that each batch element would be."""

@@ -57,6 +57,9 @@ class Product(_Pair):
     def apply(self, x: Tensor) -> Tensor:
         return self.left.apply(self.right.apply(x))
 
+    def columns(self, x: Tensor) -> Tensor:
+        return self.left.columns(self.right.columns(x))
+
     def transpose(self) -> Product:
         return Product(self.right.transpose(), self.left.transpose())
 
@@ -79,6 +82,12 @@ class Sum(_Pair):
 
     def apply(self, x: Tensor) -> Tensor:
         return self.left.apply(x) + self.right.apply(x)
+
+    def columns(self, x: Tensor) -> Tensor:
+        return self.left.columns(x) + self.right.columns(x)
+
+    def scaled(self, left: Tensor, right: Tensor) -> Sum:
+        return Sum(self.left.scaled(left, right), self.right.scaled(left, right))
 
     def transpose(self) -> LinearOperator:
         return self if self.symmetric else Sum(self.left.transpose(), self.right.transpose())

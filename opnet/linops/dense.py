@@ -57,6 +57,9 @@ class Dense(LinearOperator):
     def transpose(self) -> Dense:
         return Dense(self.matrix.mT)
 
+    def scaled(self, left: Tensor, right: Tensor) -> Dense:
+        return Dense(left[:, None] * self.matrix * right)
+
     def diagonal(self) -> Tensor:
         return self.matrix.diagonal(dim1=-2, dim2=-1)
 

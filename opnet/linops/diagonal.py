@@ -53,6 +53,12 @@ class Diagonal(LinearOperator):
     def transpose(self) -> Diagonal:
         return self
 
+    def columns(self, x: Tensor) -> Tensor:
+        return self.d.unsqueeze(-1) * x
+
+    def scaled(self, left: Tensor, right: Tensor) -> Diagonal:
+        return Diagonal(left * self.d * right, self.axes)
+
     def inverse(self) -> Diagonal:
         """The operator of 1 / d."""
         return Diagonal(1 / self.d, self.axes)
@@ -101,6 +107,12 @@ class Identity(LinearOperator):
     def apply(self, x: Tensor) -> Tensor:
         self.check_argument(x)
         return x.clone()  # not x itself: a caller may change what it got
+
+    def columns(self, x: Tensor) -> Tensor:
+        return x.clone()
+
+    def scaled(self, left: Tensor, right: Tensor) -> Diagonal:
+        return Diagonal(left * right)
 
     def transpose(self) -> Identity:
         return self

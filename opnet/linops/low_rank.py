@@ -70,6 +70,10 @@ class LowRank(LinearOperator):
     def transpose(self) -> LowRank:
         return LowRank(self.V, self.U, self.d)
 
+    def scaled(self, left: Tensor, right: Tensor) -> LowRank:
+        d = None if self.d is None else left * self.d * right
+        return LowRank(left[:, None] * self.U, right[:, None] * self.V, d)
+
     def diagonal(self) -> Tensor:
         if self.in_shape != self.out_shape:
             raise ValueError(f"LowRank.diagonal: expected a square operator, found {self.shape[0]} x {self.shape[1]}")

@@ -78,6 +78,18 @@ class CSR(LinearOperator):
         index = [torch.as_tensor(part, device=device) for part in (csr.indptr, csr.indices)]
         return cls(index[0], index[1], torch.as_tensor(csr.data).to(dtype=dtype, device=device), csr.shape)
 
+    @classmethod
+    def from_entries(cls, row: Tensor, column: Tensor, values: Tensor, shape: tuple[int, int]) -> CSR:
+        """The operator of entries in any order, (row, column, value) one an entry; equal indices add up.
+
+        >>> CSR.from_entries(torch.tensor([1, 0]), torch.tensor([0, 1]), torch.tensor([2.0, 3.0]), (2, 2)).to_dense()
+        tensor([[0., 3.],
+                [2., 0.]])
+        """
+        order = torch.argsort(row * shape[1] + column)
+        start = torch.cat([row.new_zeros(1), torch.bincount(row, minlength=shape[0]).cumsum(0)])
+        return cls(start, column[order], values[order], shape)
+
     def to_scipy(self) -> Any:
         """The same matrix as a `scipy.sparse.csr_array`; not batched."""
         from scipy.sparse import csr_array
@@ -146,6 +158,9 @@ class CSR(LinearOperator):
         counts = torch.bincount(self.column_index, minlength=self.shape[1])
         start = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         return self._with(start, self.row_index[order], self.values[..., order], (self.shape[1], self.shape[0]))
+
+    def scaled(self, left: Tensor, right: Tensor) -> CSR:
+        return self.rebuild((left[self.row_index] * self.values * right[self.column_index],))
 
     def diagonal(self) -> Tensor:
         on_diagonal = self.row_index == self.column_index

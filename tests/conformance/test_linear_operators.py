@@ -293,3 +293,12 @@ def test_norm_bound_is_below_the_norm_but_not_far(A):
     assert bound.shape == A.batch_shape
     assert bool((bound <= norm * (1 + 1e-12)).all())
     assert bool((bound * 3 ** len(A.in_shape) >= norm).all())
+
+
+def test_scaling_rows_and_columns_is_what_the_matrix_says(A):
+    if len(A.in_shape) != 1 or len(A.out_shape) != 1 or A.batch_shape:
+        pytest.skip("operators on one axis, without a batch, scale")
+    entry = wave if A.dtype.is_complex else random
+    left, right = entry(*A.out_shape, seed=7), entry(*A.in_shape, seed=8)
+    expected = left[:, None] * A.to_dense() * right
+    torch.testing.assert_close(A.scaled(left, right).to_dense(), expected)
