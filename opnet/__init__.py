@@ -41,8 +41,14 @@ from opnet.linops.stencil import Stencil
 from opnet.models.base import Model, build_model
 from opnet.models.blocks.mlp import MLP
 from opnet.models.fno import FNO
+from opnet.models.gcn import GCN
+from opnet.models.graph_diffusion import GraphDiffusion
+from opnet.models.graph_kuramoto import GraphKuramoto
 from opnet.models.graph_nde import GraphNDE
+from opnet.models.graph_ode import GraphODE
+from opnet.models.graph_reaction_diffusion import GraphReactionDiffusion
 from opnet.models.graphon_nde import GraphonNDE
+from opnet.models.node_classifier import NodeClassifier
 from opnet.models.normalised import Normalised
 from opnet.models.symmetrised import Symmetrised
 from opnet.solvers.linear.bicgstab import BiCGStab

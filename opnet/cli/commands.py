@@ -44,8 +44,10 @@ def open_job(
         domain = lookup("model", name).domain
     except ValueError as error:
         raise RecipeError(f"{path}: [model] class: {error}") from error
-    job_class = GraphJob if domain == "graph" else GridJob
-    return job_class(recipe, path, data=data, device=device)
+    jobs = {"graph": GraphJob, "grid": GridJob}
+    if domain not in jobs:
+        raise RecipeError(f"{path}: [model] class: expected a model on grids or graphs, found {name}: see `fit_nodes`")
+    return jobs[domain](recipe, path, data=data, device=device)
 
 
 def with_seed(settings: Sequence[str], seed: int | None) -> list[str]:

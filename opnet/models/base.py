@@ -18,10 +18,11 @@ class Model(nn.Module, ABC):
 
     Operator models on grids implement `forward(inputs, grid=None)` with fields (batch, channel, *grid); models on
     graphs implement `forward(graph, x0, ts)` with signals (batch, node, feature) and return trajectories
-    (batch, time, node, feature).
+    (batch, time, node, feature); classifiers of nodes implement `forward(graph, x)` and return logits
+    (batch, node, class).
 
     Attributes:
-        domain: "grid" or "graph": what the model's functions live on.
+        domain: "grid", "graph" or "nodes": which of these it is.
     """
 
     domain: ClassVar[str]
