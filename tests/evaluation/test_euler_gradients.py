@@ -18,7 +18,7 @@ def euler(gnde, graph, x0, times):
 
 
 def problem(seed=0, n=12, steps=10):
-    gnde, x0, ts = UntrainedGNDE().draw(seed)
+    gnde, x0, _ = UntrainedGNDE().draw(seed)
     graph = sample_graph(tent(), n)
     times = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
     return gnde, graph, x0(graph.positions), replace(x0, sample=1)(graph.positions), times
