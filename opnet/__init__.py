@@ -10,10 +10,12 @@ from opnet.data.batch import ArrayDataset, Batch, Dataset, as_batch
 from opnet.data.dataset import DataSplits, open_dataset
 from opnet.data.describe import describe
 from opnet.data.formats.neuraloperator import NeuralOperatorFiles
+from opnet.data.formats.planetoid import read_planetoid
 from opnet.data.formats.the_well_write import write_the_well
 from opnet.data.generate import generate
 from opnet.data.graph_trajectories import graph_trajectories
 from opnet.data.import_dataset import import_dataset
+from opnet.data.labelled_graph import LabelledGraph
 from opnet.data.recipe import DataRecipe
 from opnet.data.store import Store
 from opnet.evaluation.adjoint_study import study_adjoint

@@ -19,7 +19,9 @@ from opnet.data.formats.base import Format, foreign_splits
 from opnet.data.formats.foreign_file import candidates, vouch
 from opnet.data.formats.node_dataset import NodeDataset
 from opnet.data.formats.plain_pickle import Pickled, as_array, read_pickle
+from opnet.data.labelled_graph import LabelledGraph
 from opnet.graphs.graph import Graph
+from opnet.graphs.normalise import normalised_shift
 from opnet.linops.sparse import CSR
 
 SOURCE = "https://github.com/kimiyoung/planetoid, described in https://arxiv.org/abs/1603.08861"
@@ -66,18 +68,10 @@ class PlanetoidFiles(Format):
         name = self.name if self.name is not None else known[0] if len(known) == 1 else None
         if name is None or name not in known:
             raise DataError(f"{path}: expected files ind.NAME.graph of one name, or name=..., found names {known}")
-        paths = {part: path / f"ind.{name}.{part}" for part in PARTS}
-        files = vouch(path, paths.values())
-        citations = _Citations({part: _content(path) for part, path in paths.items()}, paths)
-        graph, notes = citations.graph(self.self_loops), citations.notes
-        parts = {
-            "train": np.arange(citations.n_train),
-            "validation": np.arange(citations.n_train, citations.n_train + citations.n_validation),
-            "test": np.sort(citations.test),
-        }
-        for which, part in (("train", "y"), (self.test_nodes, "ally" if self.test_nodes == "validation" else "ty")):
-            if missing := int((citations.labels[parts[which]] < 0).sum()):
-                raise DataError(f"{paths[part]}: expected a class for each {which} node, found {missing} without one")
+        citations, files = _read(path, name)
+        shift = normalised_shift(citations.adjacency(), "symmetric", self_loops=self.self_loops)
+        graph, notes = Graph(shift.to(dtype=torch.float32)), citations.notes
+        parts = citations.split("train", self.test_nodes)
         train, test = (
             NodeDataset(
                 torch.from_numpy(citations.features),
@@ -97,6 +91,42 @@ class PlanetoidFiles(Format):
             "nodes": {which: len(nodes) for which, nodes in parts.items()},
         }
         return foreign_splits("planetoid", self, files, train, test, provenance, tuple(notes))
+
+
+def read_planetoid(folder: str | Path, name: str) -> LabelledGraph:
+    """The citation graph `name` as a whole: bag-of-words features as published, and the public split.
+
+    The same files and checks as `PlanetoidFiles`. Nodes that stand in no file stay, without features, edges or a class.
+
+    Args:
+        folder: where `ind.NAME.*` lie.
+        name: NAME, such as "cora".
+
+    Raises:
+        DataError: for missing, damaged or hostile files, naming the file.
+    """
+    folder = Path(folder)
+    known = _names(folder) if folder.is_dir() else []
+    if name not in known:
+        raise DataError(f"{folder}: expected files of the names {known}, found no ind.{name}.graph")
+    from scipy.sparse import csr_array
+
+    citations, _ = _read(folder, name)
+    parts = citations.split("train", "validation", "test")
+    return LabelledGraph(
+        citations.adjacency().to(dtype=torch.float32),
+        CSR.from_scipy(csr_array(citations.features), dtype=torch.float32),
+        torch.from_numpy(citations.labels),
+        citations.classes,
+        **{which: torch.from_numpy(nodes) for which, nodes in parts.items()},
+    )
+
+
+def _read(path: Path, name: str) -> tuple[_Citations, dict[str, str]]:
+    """The contents of the files, and their digests."""
+    paths = {part: path / f"ind.{name}.{part}" for part in PARTS}
+    files = vouch(path, paths.values())
+    return _Citations({part: _content(path) for part, path in paths.items()}, paths), files
 
 
 def _names(path: Path) -> list[str]:
@@ -172,8 +202,9 @@ class _Citations:
             raise DataError(f"{path}: expected neighbours from 0 to {self.n - 1}, found others")
         return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
-    def graph(self, self_loops: bool) -> Graph:
-        from scipy.sparse import coo_array, diags_array, eye_array
+    def adjacency(self) -> CSR:
+        """A, zeros and ones, symmetric; what is odd about the lists goes to `notes`."""
+        from scipy.sparse import coo_array
 
         rows, columns = self.neighbours.T
         listed = coo_array((np.ones(len(rows)), (rows, columns)), shape=(self.n, self.n)).tocsr()
@@ -190,10 +221,20 @@ class _Citations:
         alone = int((A.sum(0) == 0).sum())
         if alone:
             self.notes.append(f"{alone} nodes have no neighbour.")
-        A = A + eye_array(self.n) if self_loops else A
-        degrees = A.sum(1)
-        scale = diags_array(1 / np.sqrt(np.where(degrees > 0, degrees, 1)))
-        return Graph(CSR.from_scipy((scale @ A @ scale).tocsr(), dtype=torch.float32))
+        return CSR.from_scipy(A)
+
+    def split(self, *known: str) -> dict[str, np.ndarray]:
+        """Nodes that train, validate and test; those in the `known` parts must have a class."""
+        parts = {
+            "train": np.arange(self.n_train),
+            "validation": np.arange(self.n_train, self.n_train + self.n_validation),
+            "test": np.sort(self.test),
+        }
+        for which in known:
+            path = self.paths[{"train": "y", "validation": "ally", "test": "ty"}[which]]
+            if missing := int((self.labels[parts[which]] < 0).sum()):
+                raise DataError(f"{path}: expected a class for each {which} node, found {missing} without one")
+        return parts
 
 
 def _matrix(value: Any, path: Path) -> np.ndarray:

@@ -1,5 +1,6 @@
 import pickle
 from collections import defaultdict
+from pathlib import Path
 
 import foreign_files
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from opnet.core.errors import DataError
 from opnet.data.dataset import open_dataset
+from opnet.data.formats.planetoid import read_planetoid
 
 
 @pytest.fixture
@@ -57,6 +59,51 @@ def test_the_published_graphs(shared, name, nodes, features, classes, edges, not
     largest = torch.linalg.eigvalsh(dense.double())[-1]
     assert float(largest) == pytest.approx(1, abs=1e-6)
     assert note in " ".join(splits.notes)
+
+
+@pytest.mark.parametrize(("name", "nodes", "alone"), [("cora", 2708, 0), ("citeseer", 3327, 48)])
+def test_a_graph_as_a_whole(shared, name, nodes, alone):
+    data, splits = read_planetoid(shared / "data/planetoid", name), open_dataset(shared / "data/planetoid", name=name)
+    assert data.n == nodes
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [20 * data.classes, 500, 1000]
+    assert int((data.adjacency.row_start.diff() == 0).sum()) == alone
+    assert int((data.labels < 0).sum()) == (15 if name == "citeseer" else 0)
+    assert torch.equal(data.features.to_dense(), splits.train.all().inputs[0])
+    assert torch.equal(data.labels[data.test], splits.test.labels)
+    ones = torch.randn(nodes, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(data.graph().shift @ ones, splits.train.domain.shift @ ones)
+
+
+def test_a_node_that_stands_nowhere_stays(tmp_path, truth):
+    data = read_planetoid(tmp_path, "toy")
+    assert (data.n, int(data.labels[9])) == (12, -1)
+    assert (data.train.tolist(), data.validation.tolist()) == ([0, 1], list(range(2, 8)))
+    assert data.test.tolist() == [8, 10, 11]
+    with pytest.raises(DataError, match=r"expected files of the names \['toy'\], found no ind\.cora\.graph"):
+        read_planetoid(tmp_path, "cora")
+
+
+class Hostile:
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return Path.touch, (self.folder / "touched",)
+
+
+@pytest.mark.parametrize("part", ["x", "ally", "graph"])
+def test_a_hostile_pickle_is_refused_by_name_and_not_run(tmp_path, truth, part):
+    (tmp_path / f"ind.toy.{part}").write_bytes(pickle.dumps(Hostile(tmp_path), protocol=2))
+    with pytest.raises(DataError, match=rf"ind\.toy\.{part}: expected a pickle of arrays, found at .*the name \w+"):
+        read_planetoid(tmp_path, "toy")
+    assert not (tmp_path / "touched").exists()
+
+
+def test_a_cut_file_is_refused(tmp_path, truth):
+    path = tmp_path / "ind.toy.allx"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"ind\.toy\.allx: expected a pickle of arrays"):
+        read_planetoid(tmp_path, "toy")
 
 
 def test_one_of_several_graphs_is_named(shared, tmp_path):
