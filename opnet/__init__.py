@@ -22,6 +22,7 @@ from opnet.evaluation.adjoint_study import study_adjoint
 from opnet.evaluation.convergence import ConvergenceStudy, measure_convergence
 from opnet.evaluation.euler_gradients import study_dto_otd
 from opnet.evaluation.evaluate import Row, evaluate
+from opnet.evaluation.graphon_bound import a_priori_bound
 from opnet.evaluation.graphon_study import UntrainedGNDE, study_graphon
 from opnet.evaluation.metrics import MSE, AbsoluteL2, RelativeH1, RelativeL2
 from opnet.evaluation.transfer import TransferStudy, measure_transfer
