@@ -1,21 +1,27 @@
-"""The graphons that have names: `tent()`, `arithmetic_mean()`, `hsbm(levels)`, `checkerboard(m)`."""
+"""The graphons that have names, and those made of a user's function or matrix.
+
+`tent()`, `hoelder_tent(a)`, `arithmetic_mean()`, `square_and_root()`, `exponential_of_powers()`,
+`sigmoid_of_squares()`, `weierstrass(a)`; blocks: `hsbm(levels)`, `checkerboard(m)`, `stochastic_block(...)`,
+`from_matrix(P)`; {0,1}-valued with a boundary across the axes: `band(width)`, `hexaflake(depth)`,
+`koch_snowflake(depth)`, or along them: `sierpinski_carpet(depth)`; `from_function(W)`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from math import isclose
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from opnet.core.registry import register
-from opnet.graphs.graphon import (
-    EXACT,
-    RANDOM_EXPONENTS,
-    Exponent,
-    Graphon,
-    floor_of_product,
-    lipschitz_exponents,
-)
+from opnet.graphs.finite_rank import ArithmeticMean, ExponentialOfPowers, SquareAndRoot, Weierstrass
+from opnet.graphs.function import FunctionGraphon, SmoothFunctionGraphon, check_kernel, check_range
+from opnet.graphs.graphon import Graphon
+from opnet.graphs.smooth import SigmoidOfSquares
+from opnet.graphs.stationary import HoelderTent
+from opnet.graphs.step import SignBlocks, StepGraphon
 from opnet.graphs.tent import Tent
 
 
@@ -29,6 +35,18 @@ def tent() -> Graphon:
     return Tent()
 
 
+@register("graphon", "hoelder_tent")
+def hoelder_tent(a: float = 0.5) -> Graphon:
+    """W(x, y) = max(0, 1 - |x - y|^a): Hoelder continuous of exponent a, in the mean of min(1, a + 1/2).
+
+    Raises:
+        ValueError: unless 0 < a < 1 (a = 1 is `tent`).
+    """
+    if not 0 < a < 1:
+        raise ValueError(f"hoelder_tent.a: expected an exponent between 0 and 1, found {a}")
+    return HoelderTent(a)
+
+
 @register("graphon", "arithmetic_mean")
 def arithmetic_mean() -> Graphon:
     """W(x, y) = (x + y) / 2: smooth, of rank 2.
@@ -37,6 +55,36 @@ def arithmetic_mean() -> Graphon:
     2
     """
     return ArithmeticMean()
+
+
+@register("graphon", "square_and_root")
+def square_and_root() -> Graphon:
+    """W(x, y) = (x^2 + y^2 + sqrt x + sqrt y) / 4, of rank 2."""
+    return SquareAndRoot()
+
+
+@register("graphon", "exponential_of_powers")
+def exponential_of_powers() -> Graphon:
+    """W(x, y) = exp(-(x^0.7 + y^0.7)), of rank 1."""
+    return ExponentialOfPowers()
+
+
+@register("graphon", "sigmoid_of_squares")
+def sigmoid_of_squares() -> Graphon:
+    """W(x, y) = 1 / (1 + exp(-2 (x^2 + y^2))): analytic, of rank 10 to the accuracy of float64."""
+    return SigmoidOfSquares()
+
+
+@register("graphon", "weierstrass")
+def weierstrass(a: float = 0.5) -> Graphon:
+    """W(x, y) = 1/2 + (f(x) + f(y)) / 4 with Weierstrass' f: of rank 2, and nowhere smoother than its exponent a.
+
+    Raises:
+        ValueError: unless 0 < a < 1.
+    """
+    if not 0 < a < 1:
+        raise ValueError(f"weierstrass.a: expected an exponent between 0 and 1, found {a}")
+    return Weierstrass(a)
 
 
 @register("graphon", "hsbm")
@@ -73,85 +121,90 @@ def checkerboard(m: int) -> Graphon:
     return SignBlocks(f"checkerboard({m})", tuple(1 - 2 * (i % 2) for i in range(m)), alike=True)
 
 
-@dataclass(frozen=True, repr=False)
-class ArithmeticMean(Graphon):
-    """W(x, y) = (x + y) / 2."""
-
-    rank = 2
-
-    @property
-    def name(self) -> str:
-        return "arithmetic_mean"
-
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        return 0.5 * (x + y)
-
-    def factors(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.stack([torch.ones_like(x), x], -1), x.new_tensor([[0.0, 0.5], [0.5, 0.0]])
-
-    def exponents(self, n: int, *, regime: str = "weighted", keep_diagonal: bool = True) -> dict[str, Exponent]:
-        return lipschitz_exponents(regime, keep_diagonal)
-
-
-@dataclass(frozen=True, repr=False)
-class SignBlocks(Graphon):
-    """W(x, y) = 1 where the signs of the blocks of x and y are alike (or are not), else 0.
-
-    With s the sign of a point's block, `W = (1 + s(x) s(y)) / 2` if `alike`, `(1 - s(x) s(y)) / 2` if not.
+@register("graphon", "stochastic_block")
+def stochastic_block(probabilities: list[list[float]], shares: list[float] | None = None) -> Graphon:
+    """Stochastic block model: W = P_ab for x in block a and y in block b.
 
     Args:
-        label: what results call it.
-        signs: +1 or -1, one an equal block.
-        alike: whether equal or opposite signs are joined.
+        probabilities: P, symmetric, with values in [0, 1].
+        shares: the width of each block, adding up to 1; equal ones by default.
+
+    Raises:
+        ValueError: for a P that is not square, symmetric and in [0, 1], or shares that do not fit it.
+
+    >>> W = stochastic_block([[0.9, 0.1], [0.1, 0.5]], [0.3, 0.7])
+    >>> W(torch.tensor([0.2, 0.2, 0.3]), torch.tensor([0.1, 0.8, 0.9]))
+    tensor([0.9000, 0.1000, 0.5000])
     """
+    return _step("stochastic_block", probabilities, shares)
 
-    label: str
-    signs: tuple[int, ...]
-    alike: bool
 
-    zero_one = True
-    rank = 2
-    boundary_dimension = 1.0
+def from_matrix(matrix: Any, name: str = "matrix") -> Graphon:
+    """The step graphon of a matrix: W = P_ab on m x m equal squares.
 
-    @property
-    def name(self) -> str:
-        return self.label
+    Args:
+        matrix: P, symmetric, with values in [0, 1]: a tensor, array or nested list, (m, m).
+        name: what results call it.
 
-    @property
-    def blocks(self) -> int:  # type: ignore[override]
-        return len(self.signs)
+    Raises:
+        ValueError: for a P that is not square, symmetric and in [0, 1].
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        return 0.5 * (1.0 + self._sense * self.sign(x) * self.sign(y))
+    >>> from_matrix([[0.0, 1.0], [1.0, 0.0]]).zero_one
+    True
+    """
+    return _step(name, matrix, None)
 
-    def sign(self, x: Tensor) -> Tensor:
-        """s(x)."""
-        return x.new_tensor(self.signs)[floor_of_product(x, self.blocks)]
 
-    def factors(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.stack([torch.ones_like(x), self.sign(x)], -1), x.new_tensor([[0.5, 0.0], [0.0, 0.5 * self._sense]])
+def from_function(
+    function: Callable[[Tensor, Tensor], Tensor],
+    name: str = "function",
+    *,
+    smooth: bool = False,
+    kink: float | None = None,
+) -> Graphon:
+    """A graphon of your own.
 
-    def cell_factors(self, n: int) -> tuple[Tensor, Tensor]:
-        # A cell holds +, - or both; one that holds both meets the support whatever its partner holds.
-        first = torch.arange(n) * self.blocks // n
-        last = (torch.arange(1, n + 1) * self.blocks - 1) // n
-        signs = torch.tensor(self.signs, dtype=torch.float64)
-        before = torch.cat([signs.new_zeros(1), signs.cumsum(0)])
-        mean = (before[last + 1] - before[first]) / (last + 1 - first)
-        classes = torch.stack([mean == 1, mean == -1, mean.abs() < 1], -1).to(torch.float64)
-        same, other = (1.0, 0.0) if self.alike else (0.0, 1.0)
-        return classes, torch.tensor([[same, other, 1.0], [other, same, 1.0], [1.0, 1.0, 1.0]], dtype=torch.float64)
+    Args:
+        function: W, vectorised and symmetric: x (n, 1) and y (1, n) in, values (n, n) in [0, 1] out.
+        name: what results call it.
+        smooth: W is analytic on the unit square: then it is summed in low rank.
+        kink: W is not smooth along the diagonal, behaving like |x - y|^kink: its integrals are taken on both sides.
 
-    def exponents(self, n: int, *, regime: str = "weighted", keep_diagonal: bool = True) -> dict[str, Exponent]:
-        if regime == "random":
-            return RANDOM_EXPONENTS
-        feature = Exponent(-1.0, 0.05)
-        if n % self.blocks:
-            return {"feature": feature, "operator": Exponent(-0.5, 0.05)}
-        if keep_diagonal:
-            return {"feature": feature, "operator": Exponent(EXACT, 0.0), "nodal": Exponent(-2.0, 0.05)}
-        return {"feature": feature, "operator": Exponent(-1.0, 0.05), "nodal": Exponent(-1.0, 0.05)}
+    Raises:
+        ValueError: for a function that is not vectorised, not symmetric, or leaves [0, 1]; for one called smooth that
+            polynomials of degree 255 do not resolve; for smooth and kink together, or a kink that is not positive.
 
-    @property
-    def _sense(self) -> float:
-        return 1.0 if self.alike else -1.0
+    >>> W = from_function(lambda x, y: 1 / (1 + (x - y) ** 2), "lorentzian", smooth=True)
+    >>> W, W.rank
+    (<graphon lorentzian>, 16)
+    """
+    check_kernel(function, name)
+    if smooth:
+        if kink is not None:
+            raise ValueError(f"from_function.kink: expected None for a smooth function, found {kink}")
+        W = SmoothFunctionGraphon(function, name)
+        _ = W.rank  # resolves it, or says that it cannot
+        return W
+    if kink is not None and not kink > 0:
+        raise ValueError(f"from_function.kink: expected a positive power, found {kink}")
+    return FunctionGraphon(function, name, kink)
+
+
+def _step(name: str, matrix: Any, shares: Sequence[float] | None) -> StepGraphon:
+    P = torch.as_tensor(matrix, dtype=torch.float64)
+    if P.ndim != 2 or P.shape[0] != P.shape[1] or not len(P):
+        raise ValueError(f"graphon {name}: expected a square matrix, found shape {tuple(P.shape)}")
+    check_range(P, name)
+    if not torch.equal(P, P.T):
+        i, j = (P != P.T).nonzero()[0].tolist()
+        raise ValueError(
+            f"graphon {name}: expected a symmetric matrix, found {float(P[i, j]):g} at ({i}, {j}) and "
+            f"{float(P[j, i]):g} at ({j}, {i})"
+        )
+    widths = [1 / len(P)] * len(P) if shares is None else [float(share) for share in shares]
+    if len(widths) != len(P) or min(widths) <= 0 or not isclose(sum(widths), 1.0, abs_tol=1e-9):
+        raise ValueError(
+            f"graphon {name}: expected {len(P)} positive shares that add up to 1, found {len(widths)} that add up to "
+            f"{sum(widths):g}"
+        )
+    return StepGraphon(name, tuple(map(tuple, P.tolist())), tuple(widths))

@@ -59,16 +59,23 @@ class KernelSum(LinearOperator):
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        return self.x, self.w, self.left
+        return self.w, self.left  # points are geometry, not values to be learned
+
+    @abstractmethod
+    def rebuilt(self: Sum, x: Tensor, weights: Tensor, left: Tensor) -> Sum:
+        """The same sums at other points, or with other weights."""
 
     def rebuild(self: Sum, tensors: tuple[Tensor, ...]) -> Sum:
-        return type(self)(*tensors, keep_diagonal=self.keep_diagonal)
+        return self.rebuilt(self.x, *tensors)
+
+    def to(self: Sum, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Sum:
+        return self.rebuilt(*(part.to(device, dtype) for part in (self.x, self.w, self.left)))
 
     def scaled(self: Sum, left: Tensor, right: Tensor) -> Sum:
-        return self.rebuild((self.x, self.w * right, self.left * left))
+        return self.rebuild((self.w * right, self.left * left))
 
     def transpose(self: Sum) -> Sum:
-        return self.rebuild((self.x, self.left, self.w))
+        return self.rebuild((self.left, self.w))
 
     def diagonal(self) -> Tensor:
         values = self.values_on_diagonal() if self.keep_diagonal else torch.zeros_like(self.w)

@@ -39,15 +39,27 @@ class Panels:
 
     @classmethod
     def smooth(cls, W: Graphon, order: int = 12) -> Panels:
-        """Panels for smooth functions: at least 24, none across a block boundary of W."""
-        count = W.blocks * ceil(24 / W.blocks)
-        return cls(torch.arange(count + 1, dtype=torch.float64) / count, order)
+        """Panels for smooth functions: at least 24, none across a block's end of W, ever smaller to singular points."""
+        each = ceil(24 / W.blocks)
+        edges = W.breakpoints()
+        if each > 1:
+            share = torch.arange(each, dtype=torch.float64) / each
+            edges = torch.cat([(edges[:-1, None] + edges.diff()[:, None] * share).reshape(-1), edges[-1:]])
+        for point in W.singular_points:
+            distance = 2.0 ** -torch.arange(5, 41, dtype=torch.float64)
+            near = torch.cat([point - distance, point + distance])
+            edges = torch.cat([edges, near[(near > 0) & (near < 1)]])
+        return cls(_distinct(edges), order)
 
     @classmethod
-    def merged(cls, W: Graphon, n: int, order: int = 3) -> Panels:
-        """Panels for step functions on n equal cells: the breakpoints i / n and those of W together."""
-        ticks = torch.cat([torch.arange(n + 1) * W.blocks, torch.arange(W.blocks + 1) * n]).unique()
-        return cls(ticks.to(torch.float64) / (n * W.blocks), order)
+    def merged(cls, W: Graphon, n: int, order: int = 3, refinement: int = 1) -> Panels:
+        """Panels for step functions on n equal cells: their ends and those of W's blocks together.
+
+        Args:
+            refinement: equal parts that each cell is divided into, for a W that is rough.
+        """
+        cells = torch.arange(n * refinement + 1, dtype=torch.float64) / (n * refinement)
+        return cls(_distinct(torch.cat([cells, W.breakpoints()])), order)
 
     @property
     def nodes(self) -> Tensor:
@@ -89,32 +101,53 @@ def integral_operator(
         points: anywhere in [0, 1], shape (points,).
     """
     u = panels.nodes if points is None else torch.cat([panels.nodes, points.to(torch.float64)])
+    own = W.integral(panels, u, dtype)
+    if own is not None:
+        return own
     w = torch.zeros_like(u)
     w[: len(panels.weights)] = panels.weights
     far = W.weighted_sum(u.to(dtype), w.to(dtype))
-    return Sum(far, near_diagonal(W, panels, u, dtype)) if W.kink else far
+    return far if W.kink is None else Sum(far, near_diagonal(W, panels, u, dtype))
 
 
 def near_diagonal(W: Graphon, panels: Panels, u: Tensor, dtype: torch.dtype) -> CSR:
     """What Gauss quadrature misses on the panel that holds u, where W(u, .) has a kink at u.
 
     `y(u) = sum_b ( integral_panel W(u, v) l_b(v) dv - W(u, v_b) w_b ) g_b`, l_b the Lagrange polynomials of the panel's
-    nodes v_b: `order` entries a row.
+    nodes v_b: `order` entries a row. For a kink of no integer power, which is not smooth on either side, the panels
+    beside it count too, and on each side v = u + (end - u) s^p with an integer p that makes |u - v|^kink a power of s
+    of degree 2 or more.
     """
-    order, panel = panels.order, panels.panel_of(u)
-    low, high = panels.edges[panel], panels.edges[panel + 1]
-    nodes, weights = (x.reshape(-1, order)[panel] for x in (panels.nodes, panels.weights))
-    s, sigma = _gauss(order + 4)
-    exact = torch.zeros(len(u), order, dtype=torch.float64)
-    for a, b in ((low, u), (u, high)):
-        v = (0.5 * (a + b))[:, None] + (0.5 * (b - a))[:, None] * s
-        reference = (2 * v - (low + high)[:, None]) / (high - low)[:, None]
-        values = W(u[:, None], v) * sigma * (0.5 * (b - a))[:, None]
-        exact += torch.einsum("uq,uqb->ub", values, _lagrange(order, reference))
-    missed = (exact - W(u[:, None], nodes) * weights).to(dtype)
-    columns = panel[:, None] * order + torch.arange(order)
-    start = torch.arange(len(u) + 1) * order
-    return CSR(start, columns.reshape(-1), missed.reshape(-1), (len(u), len(u)))
+    assert W.kink is not None
+    order, held, last = panels.order, panels.panel_of(u), len(panels.edges) - 2
+    beside, p = ((0,), 1) if float(W.kink).is_integer() else ((-1, 0, 1), ceil(2 / W.kink))
+    rule, sigma = _gauss(p * (order + 4))
+    s, sigma = (0.5 * (1 + rule)) ** p, 0.5 * sigma * p * (0.5 * (1 + rule)) ** (p - 1)
+    rows, columns, missed = [], [], []
+    for offset in beside:
+        row = torch.arange(len(u))[(held + offset >= 0) & (held + offset <= last)]
+        x, panel = u[row, None], held[row] + offset
+        low, high = panels.edges[panel, None], panels.edges[panel + 1, None]
+        nodes, weights = (part.reshape(-1, order)[panel] for part in (panels.nodes, panels.weights))
+        nearest = x.clamp(low, high)
+        exact = torch.zeros_like(nodes)
+        for end in (low, high):
+            v = nearest + (end - nearest) * s
+            values = W(x, v) * sigma * (end - nearest).abs()
+            exact += torch.einsum("uq,uqb->ub", values, _lagrange(order, (2 * v - (low + high)) / (high - low)))
+        rows.append(row.repeat_interleave(order))
+        columns.append((panel[:, None] * order + torch.arange(order)).reshape(-1))
+        missed.append((exact - W(x, nodes) * weights).reshape(-1))
+    return CSR.from_entries(torch.cat(rows), torch.cat(columns), torch.cat(missed).to(dtype), (len(u), len(u)))
+
+
+def _distinct(edges: Tensor) -> Tensor:
+    """Ascending, those that differ by rounding alone counted once."""
+    edges = edges.sort().values
+    kept = torch.cat([edges.new_ones(1), edges.diff()]) > 1e-12
+    edges = edges[kept]
+    edges[-1] = 1.0
+    return edges
 
 
 def _gauss(order: int) -> tuple[Tensor, Tensor]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from opnet.core.expect import expect, integer
 from opnet.graphs.graph import Graph
-from opnet.graphs.graphon import Graphon
+from opnet.graphs.graphon import Graphon, floor_of_product
 from opnet.linops.base import LinearOperator
 from opnet.linops.dense import Dense
+from opnet.linops.diagonal import Diagonal
 from opnet.linops.low_rank import LowRank
 from opnet.linops.sparse import CSR
 from opnet.spaces.streams import stream
 
-REGIMES = ("weighted", "cell", "centre", "random")
+REGIMES = ("weighted", "cell", "centre", "published", "random")
 PLACEMENTS = ("midpoint", "linspace", "uniform")
 _NODES, _EDGES = 0, 1  # keys of the random streams
 
@@ -40,21 +43,24 @@ def sample_graph(
             "weighted": A_ij = W(x_i, x_j);
             "cell": A_ij = 1 where the half-open cell I_i x I_j meets the support of a {0,1}-valued W;
             "centre": A_ij = W at the cell's centre, for a {0,1}-valued W;
+            "published": A_ij = 1 where one of five points on the cell's diagonal, its corners among them, meets the
+            support of a {0,1}-valued W as a raster of 5000 x 5000 shows it, the rule of arXiv 2510.03923;
             "random": A_ij = A_ji ~ Bernoulli(alpha W(x_i, x_j)), independent for i <= j.
         nodes: where the nodes sit:
             "midpoint": x_i = (i - 1/2) / n, for weights and features;
             "linspace": features at linspace(0, 1, n) but weights at midpoints, the choice of arXiv 2510.03923;
             "uniform": sorted independent uniforms, for both.
         density: alpha, of the random regime alone.
-        keep_diagonal: whether A_ii is kept; the published rule sets it to zero, which costs O(1/n) and the nodal
-            rate -2.
+        keep_diagonal: whether A_ii is kept; arXiv 2510.03923 sets it to zero, which costs O(1/n) and the nodal rate
+            -2.
         seed: of the nodes and edges drawn.
         dtype: of shift and positions.
 
     Returns:
-        A `Graph`: S of low rank for graphons of finite rank, in prefix-sum form for the tent on more than 256 nodes,
-        CSR for random graphs of less than one entry in ten, dense otherwise. Random edges are found by skipping: about
-        alpha n^2 / 2 draws.
+        A `Graph`: S of low rank for graphons of finite rank and smooth ones, in prefix-sum form for the tent, by FFT
+        for graphons of the distance alone (both on more than 256 nodes), in runs for {0,1}-valued graphons with a
+        boundary of curves, CSR for random graphs of less than one entry in ten, dense otherwise up to 8,192 nodes, and
+        by tiles beyond. Random edges are found by skipping: about alpha n^2 / 2 draws.
 
     Raises:
         ValueError: for an unknown regime or placement, or arguments that do not go together.
@@ -69,10 +75,10 @@ def sample_graph(
     weight_nodes, feature_nodes = _place(n, nodes, seed)
     if regime == "random":
         shift = _random_shift(W, weight_nodes, density, keep_diagonal, seed, dtype)
-    elif regime == "cell":
-        E, B = W.cell_factors(n)
-        removed = None if keep_diagonal else (-((E @ B) * E).sum(-1) / n).to(dtype)
-        shift = LowRank((E @ B / n).to(dtype), E.to(dtype), removed)
+    elif regime in ("cell", "published"):
+        A = W.cell_adjacency(n) if regime == "cell" else Dense(_published_adjacency(W, n))
+        share = torch.full((n,), 1.0 / n, dtype=torch.float64)
+        shift = (A if keep_diagonal else _bare(A)).scaled(share, torch.ones_like(share)).to(dtype=dtype)
     else:
         shift = W.weighted_sum(
             weight_nodes.to(dtype), torch.full((n,), 1.0 / n, dtype=dtype), keep_diagonal=keep_diagonal
@@ -89,7 +95,7 @@ def _check(W: Graphon, n: int, regime: str, nodes: str, density: float) -> None:
             raise ValueError(f"{argument}: expected one of {', '.join(known)}, found {value!r}")
     if not 0 < density <= 1 or (density != 1 and regime != "random"):
         raise ValueError(f"density: expected 1, or in (0, 1] for regime 'random', found {density} for {regime!r}")
-    if regime in ("cell", "centre"):
+    if regime in ("cell", "centre", "published"):
         if not W.zero_one:
             raise ValueError(f"regime {regime!r}: expected a {{0,1}}-valued graphon, found {W.name}")
         if nodes == "uniform":
@@ -105,6 +111,29 @@ def _place(n: int, nodes: str, seed: int) -> tuple[Tensor, Tensor]:
         return x, x
     midpoints = (torch.arange(n, dtype=torch.float64) + 0.5) / n
     return midpoints, torch.linspace(0, 1, n, dtype=torch.float64) if nodes == "linspace" else midpoints
+
+
+def _bare(A: LinearOperator) -> LinearOperator:
+    """A without its diagonal."""
+    if isinstance(A, LowRank) and A.d is None:
+        return LowRank(A.U, A.V, -A.diagonal())
+    return A - Diagonal(A.diagonal())
+
+
+def _published_adjacency(W: Graphon, n: int) -> Tensor:
+    tick, A = torch.arange(n, dtype=torch.float64), torch.zeros(n, n, dtype=torch.bool)
+    raster = _raster(W, 5000)
+    for part in (0.0, 0.25, 0.5, 0.75, 1.0):
+        pixel = floor_of_product((tick + part) / n, 5000)
+        A |= raster[pixel][:, pixel]
+    return A.to(torch.float64)
+
+
+@lru_cache(maxsize=1)
+def _raster(W: Graphon, pixels: int) -> Tensor:
+    """Whether W is 1 at the centres of pixels x pixels equal squares."""
+    centre = (torch.arange(pixels, dtype=torch.float64) + 0.5) / pixels
+    return torch.cat([W(rows[:, None], centre) > 0.5 for rows in centre.split(100)])
 
 
 def _random_shift(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from opnet.core.registry import register
-from opnet.graphs.graphon import Exponent, Graphon, lipschitz_exponents
+from opnet.graphs.graphon import Exponent, Graphon, weighted_exponents
 from opnet.graphs.kernel_sum import KernelSum
 from opnet.linops.base import LinearOperator
 
@@ -17,7 +17,8 @@ from opnet.linops.base import LinearOperator
 class Tent(Graphon):
     """W(x, y) = max(0, 1 - |x - y|): Lipschitz, with a kink along the diagonal."""
 
-    kink = True
+    kink = 1.0
+    l2_modulus = 1.0
 
     @property
     def name(self) -> str:
@@ -33,7 +34,7 @@ class Tent(Graphon):
         return TentSum(x, weights, keep_diagonal=keep_diagonal)
 
     def exponents(self, n: int, *, regime: str = "weighted", keep_diagonal: bool = True) -> dict[str, Exponent]:
-        return lipschitz_exponents(regime, keep_diagonal)
+        return weighted_exponents(regime, keep_diagonal)
 
 
 @register("operator", "TentSum")
@@ -70,6 +71,9 @@ class TentSum(KernelSum):
         if self.rank_of is not None:
             y = y[..., self.rank_of, :]
         return y.to(self.dtype)
+
+    def rebuilt(self, x: Tensor, weights: Tensor, left: Tensor) -> TentSum:
+        return TentSum(x, weights, left, keep_diagonal=self.keep_diagonal)
 
     def values_on_diagonal(self) -> Tensor:
         return torch.ones_like(self.w)

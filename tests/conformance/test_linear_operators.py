@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from opnet.core.registry import lookup, names
+from opnet.graphs.stationary import ToeplitzSum
 from opnet.graphs.tent import TentSum
+from opnet.graphs.tiled_sum import TiledSum
 from opnet.linops.composed import Product, Scaled, Sum
 from opnet.linops.convolution import Convolution
 from opnet.linops.dense import Dense
@@ -79,6 +81,11 @@ OPERATORS = {
     "LowRank complex": lambda: LowRank(wave(5, 2), wave(5, 2, seed=1), wave(5, seed=2)),
     "TentSum": lambda: TentSum(random(6).sigmoid(), random(6, seed=1), random(6, seed=2)),
     "TentSum without diagonal": lambda: TentSum(random(6).sigmoid(), random(6, seed=1), keep_diagonal=False),
+    "TiledSum": lambda: TiledSum(lambda x, y: torch.exp(x * y), random(6), random(6, seed=1), random(6, seed=2)),
+    "ToeplitzSum": lambda: ToeplitzSum(torch.cos, torch.arange(6).double() / 7, random(6, seed=1), random(6, seed=2)),
+    "ToeplitzSum without diagonal": lambda: ToeplitzSum(
+        torch.cos, torch.arange(6).double() / 7, random(6, seed=1), keep_diagonal=False
+    ),
     "Diagonal": lambda: Diagonal(random(2, 3, 4), axes=2),
     "Diagonal complex": lambda: Diagonal(wave(2, 3)),
     "Identity": lambda: Identity((2, 3)),

@@ -44,6 +44,18 @@ def test_cells_are_joined_where_they_meet_the_support(W, n):
     torch.testing.assert_close(bare, raster.fill_diagonal_(0))
 
 
+def test_the_published_rule_looks_at_five_points_of_each_diagonal():
+    W, n = checkerboard(3), 11
+    A = sample_graph(W, n, regime="published").shift.to_dense() * n
+    for i in range(n):
+        for j in range(n):
+            part = torch.arange(5).double() / 4
+            met = [bool(W(x, y) == 1) for x, y in zip((i + part) / n, (j + part) / n, strict=True)]
+            assert A[i, j] == any(met), (i, j)
+    bare = sample_graph(W, n, regime="published", keep_diagonal=False).shift.to_dense() * n
+    assert torch.equal(bare, A.fill_diagonal_(0))
+
+
 def test_centre_and_cell_agree_on_aligned_sizes():
     cell, centre = (sample_graph(hsbm(3), 64, regime=regime).shift.to_dense() for regime in ("cell", "centre"))
     torch.testing.assert_close(cell, centre)
