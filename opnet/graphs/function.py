@@ -26,7 +26,7 @@ class FunctionGraphon(Graphon):
 
     function: Kernel
     label: str
-    kink: float | None = None  # type: ignore[misc]
+    kink: float | None = None
 
     @property
     def name(self) -> str:

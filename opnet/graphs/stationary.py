@@ -75,7 +75,7 @@ class ToeplitzSum(KernelSum):
 
 
 def _convolution(profile: Callable[[Tensor], Tensor], x: Tensor, dtype: torch.dtype) -> Convolution:
-    """`A_ij = k(x_i - x_j)`, the kernel lengthened by zeros so that the transforms have a length without large primes."""
+    """`A_ij = k(x_i - x_j)`, the kernel lengthened by zeros to a length without large primes."""
     from scipy.fft import next_fast_len
 
     n = len(x)

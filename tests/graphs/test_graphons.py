@@ -126,7 +126,8 @@ def test_blocks_of_any_width_know_which_cells_they_meet():
         x = (torch.arange(n * 20).double() + 0.5) / (n * 20)
         raster = W(x[:, None], x).reshape(n, 20, n, 20).amax((1, 3))
         torch.testing.assert_close(sample_graph(W, n, regime="cell").shift.to_dense() * n, raster)
-    assert W.aligned(20) and not W.aligned(7)
+    assert W.aligned(20)
+    assert not W.aligned(7)
 
 
 NAN = float("nan")
