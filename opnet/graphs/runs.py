@@ -110,12 +110,13 @@ class Runs:
         run = before.clamp(min=0)
         return (before >= self.start[row]) & (high <= self.high[run])
 
-    def without_diagonal(self) -> Runs:
-        """The same columns except i of row i."""
+    def without(self, column: Tensor) -> Runs:
+        """The same columns except one of each row.  # shape: (m,) -> Runs"""
         row = self.row
-        cut = (self.low <= row) & (row < self.high)
-        low, high = torch.cat([self.low, row[cut] + 1]), torch.cat([torch.where(cut, row, self.high), self.high[cut]])
-        # Too far from each other to be joined: columns i - 1 and i + 1 leave out i.
+        gone = column[row]
+        cut = (self.low <= gone) & (gone < self.high)
+        low = torch.cat([self.low, gone[cut] + 1])
+        high = torch.cat([torch.where(cut, gone, self.high), self.high[cut]])
         return Runs.union(torch.cat([row, row[cut]]), low, high, self.rows)
 
 
@@ -123,9 +124,9 @@ class Runs:
 class RunSum(LinearOperator):
     """`y_i = l_i sum over the runs of row i of sum_{low <= j < high} w_j g_j` in O(n + runs), by prefix sums.
 
-    With `P_k = sum_{j<k} w_j g_j` it is `y = l D P`, D the sparse differences P_high - P_low; `y = w C^T D^T l g` is the
-    transpose, C the prefix sums. The sums accumulate in float64 whatever the dtype: digits are lost relative to the
-    largest P_k only.
+    With `P_k = sum_{j<k} w_j g_j` it is `y = l D P`, D the sparse differences P_high - P_low; the transpose is
+    `y = w C^T D^T l g`, C the prefix sums. The sums accumulate in float64 whatever the dtype: digits are lost relative
+    to the largest P_k only.
 
     Args:
         runs: of integer columns in 0 ... n.
@@ -204,6 +205,11 @@ class RunSum(LinearOperator):
         w, left = (t.to(device, dtype) for t in self.tensors)
         order = None if self.order is None else self.order.to(device)
         return self._with(self.differences.to(device), w, left, order, transposed=self.transposed)
+
+    def scaled(self, left: Tensor, right: Tensor) -> RunSum:
+        if self.transposed:
+            left, right = right, left
+        return self.rebuild((self.w * right, self.left * left))
 
     def transpose(self) -> RunSum:
         differences = self.differences.transpose()

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from opnet.core.registry import lookup, names
+from opnet.graphs.runs import Runs, RunSum
 from opnet.graphs.stationary import ToeplitzSum
 from opnet.graphs.tent import TentSum
 from opnet.graphs.tiled_sum import TiledSum
@@ -68,6 +69,12 @@ def swirl(x, p):
     return p[..., :3] * x[..., :3] * x[..., 1:] + x[..., :1].sin()
 
 
+def in_runs(m):
+    """Three rows, the second empty, repeated to m; columns 0 ... 5."""
+    row, low, high = torch.tensor([[0, 0, 2, 2], [1, 4, 0, 3], [3, 5, 2, 6]])
+    return Runs.union(torch.cat([row, row + 3]), torch.cat([low, low]), torch.cat([high, high]), m)
+
+
 OPERATORS = {
     "Dense": lambda: Dense(random(4, 6)),
     "Dense square batched": lambda: Dense(random(3, 5, 5)),
@@ -81,6 +88,11 @@ OPERATORS = {
     "LowRank complex": lambda: LowRank(wave(5, 2), wave(5, 2, seed=1), wave(5, seed=2)),
     "TentSum": lambda: TentSum(random(6).sigmoid(), random(6, seed=1), random(6, seed=2)),
     "TentSum without diagonal": lambda: TentSum(random(6).sigmoid(), random(6, seed=1), keep_diagonal=False),
+    "RunSum": lambda: RunSum(in_runs(7), random(6), random(7, seed=1)),
+    "RunSum square, in another order": lambda: RunSum(
+        in_runs(6), random(6), random(6, seed=1), order=torch.tensor([3, 0, 2, 5, 1, 4])
+    ),
+    "RunSum transposed": lambda: RunSum(in_runs(7), random(6), random(7, seed=1)).T,
     "TiledSum": lambda: TiledSum(lambda x, y: torch.exp(x * y), random(6), random(6, seed=1), random(6, seed=2)),
     "ToeplitzSum": lambda: ToeplitzSum(torch.cos, torch.arange(6).double() / 7, random(6, seed=1), random(6, seed=2)),
     "ToeplitzSum without diagonal": lambda: ToeplitzSum(

@@ -23,6 +23,8 @@ EXAMPLES = {
         "probabilities": [[0.9, 0.1, 0.2], [0.1, 0.5, 0.0], [0.2, 0.0, 1.0]],
         "shares": [0.3, 0.5, 0.2],
     },
+    "hexaflake": {"depth": 3},
+    "sierpinski_carpet": {"depth": 3},
 }
 
 

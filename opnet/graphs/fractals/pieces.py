@@ -93,7 +93,7 @@ class PieceTree:
         row = torch.arange(len(left))
         z = torch.full((len(left),), self.origin * scale, dtype=torch.complex128)
         first = Front(self, 0, self.size * scale, (left, right), row, z, torch.zeros_like(row))
-        return first.only(first.met())
+        return first.only(first._meets(self.motifs[0].hull))
 
     def rows_at_once(self) -> int:
         """As many strips as keep fronts at some millions of pieces."""
@@ -166,3 +166,19 @@ class Front:
         """The chosen pairs."""
         row, z, kind = self.row[chosen], self.z[chosen], self.kind[chosen]
         return Front(self.tree, self.level, self.size, self.strips, row, z, kind)
+
+    def _by_motif(self) -> list[tuple[Motif, Front]]:
+        motifs = self.tree.motifs
+        return [(motif, self if len(motifs) == 1 else self.only(self.kind == k)) for k, motif in enumerate(motifs)]
+
+    def _meets(self, part: Polygon) -> Tensor:
+        left, right = (ends[self.row] for ends in self.strips)
+        x = self.z.real
+        # A strip of no width meets the left end of a part and not its right one, as cells are half-open.
+        begins = (x + self.size * part.left < right) | ((left == right) & (x + self.size * part.left == left))
+        return begins & (x + self.size * part.right > left)
+
+    def _extent(self, part: Polygon) -> tuple[Tensor, Tensor]:
+        x, y = self.z.real, self.z.imag
+        low, high = part.extent(*((ends[self.row] - x) / self.size for ends in self.strips))
+        return y + self.size * low, y + self.size * high
