@@ -16,7 +16,7 @@ from opnet.core.registry import register
 from opnet.data.dataset import DataSplits
 from opnet.data.durable import open_regular
 from opnet.data.formats.base import Format, foreign_splits
-from opnet.data.formats.foreign_file import candidates, vouch
+from opnet.data.formats.foreign_file import VouchedFiles, candidates, vouch
 from opnet.data.formats.node_dataset import NodeDataset
 from opnet.data.formats.plain_pickle import Pickled, as_array, read_pickle
 from opnet.data.labelled_graph import LabelledGraph
@@ -122,7 +122,7 @@ def read_planetoid(folder: str | Path, name: str) -> LabelledGraph:
     )
 
 
-def _read(path: Path, name: str) -> tuple[_Citations, dict[str, str]]:
+def _read(path: Path, name: str) -> tuple[_Citations, VouchedFiles]:
     """The contents of the files, and their digests."""
     paths = {part: path / f"ind.{name}.{part}" for part in PARTS}
     files = vouch(path, paths.values())
