@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from opnet.evaluation.convergence import ConvergenceStudy, measure_convergence
-from opnet.evaluation.graphon_study import UntrainedGNDE, check_double, check_graph_sizes
+from opnet.evaluation.graphon_study import UntrainedGNDE, check_double, check_graph_sizes, sparse_sizes
 from opnet.graphs.graph import Graph
 from opnet.graphs.graphon import Exponent, Graphon
 from opnet.graphs.limit import Panels, integral_operator
@@ -180,7 +180,7 @@ def study_adjoint(
     check_graph_sizes(W, sizes)
     models = UntrainedGNDE() if models is None else models
     options: dict[str, Any] = {"regime": regime, "nodes": nodes, "keep_diagonal": keep_diagonal}
-    nodes_of = {n ** (1 - sparsity) if sparsity else n: n for n in sizes}
+    nodes_of = sparse_sizes(sizes, sparsity)
 
     def error_at(size: float, seed: int) -> dict[str, float]:
         n = nodes_of[size]
