@@ -29,6 +29,7 @@ from opnet.evaluation.transfer import TransferStudy, measure_transfer
 from opnet.graphs import graphons
 from opnet.graphs.fractals.carpet import sierpinski_carpet
 from opnet.graphs.fractals.hexaflake import hexaflake
+from opnet.graphs.fractals.koch import koch_snowflake
 from opnet.graphs.graph import Graph
 from opnet.graphs.graphon import Graphon
 from opnet.graphs.sampling import sample_graph

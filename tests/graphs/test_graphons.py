@@ -25,6 +25,7 @@ EXAMPLES = {
     },
     "hexaflake": {"depth": 3},
     "sierpinski_carpet": {"depth": 3},
+    "koch_snowflake": {"depth": 3},
 }
 
 
