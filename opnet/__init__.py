@@ -30,6 +30,14 @@ from opnet.graphs import graphons
 from opnet.graphs.fractals.carpet import sierpinski_carpet
 from opnet.graphs.fractals.hexaflake import hexaflake
 from opnet.graphs.fractals.koch import koch_snowflake
+from opnet.graphs.convert import (
+    graph_from_networkx,
+    graph_from_pyg,
+    graph_from_scipy,
+    graph_to_networkx,
+    graph_to_pyg,
+    graph_to_scipy,
+)
 from opnet.graphs.graph import Graph
 from opnet.graphs.graphon import Graphon
 from opnet.graphs.sampling import sample_graph
@@ -147,5 +155,6 @@ from opnet.spaces.statistics import ChannelStatistics
 from opnet.training.config import FitConfig
 from opnet.training.fit import Run, fit
 from opnet.training.model_file import load_model, save_model
+from opnet.training.node_classification import NodeFitConfig, NodeRun, fit_nodes
 
 __version__ = "0.1.0"
