@@ -27,9 +27,6 @@ from opnet.evaluation.graphon_study import UntrainedGNDE, study_graphon
 from opnet.evaluation.metrics import MSE, AbsoluteL2, RelativeH1, RelativeL2
 from opnet.evaluation.transfer import TransferStudy, measure_transfer
 from opnet.graphs import graphons
-from opnet.graphs.fractals.carpet import sierpinski_carpet
-from opnet.graphs.fractals.hexaflake import hexaflake
-from opnet.graphs.fractals.koch import koch_snowflake
 from opnet.graphs.convert import (
     graph_from_networkx,
     graph_from_pyg,
@@ -38,6 +35,9 @@ from opnet.graphs.convert import (
     graph_to_pyg,
     graph_to_scipy,
 )
+from opnet.graphs.fractals.carpet import sierpinski_carpet
+from opnet.graphs.fractals.hexaflake import hexaflake
+from opnet.graphs.fractals.koch import koch_snowflake
 from opnet.graphs.graph import Graph
 from opnet.graphs.graphon import Graphon
 from opnet.graphs.sampling import sample_graph
