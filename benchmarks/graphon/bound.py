@@ -19,7 +19,18 @@ import torch
 from opnet.evaluation.graphon_bound import a_priori_bound
 from opnet.evaluation.graphon_study import UntrainedGNDE
 from opnet.evaluation.records import record, write_results
-from opnet.graphs.graphons import arithmetic_mean, checkerboard, hsbm, tent
+from opnet.graphs.graphons import (
+    arithmetic_mean,
+    checkerboard,
+    exponential_of_powers,
+    hoelder_tent,
+    hsbm,
+    sigmoid_of_squares,
+    square_and_root,
+    stochastic_block,
+    tent,
+    weierstrass,
+)
 
 CELL, RANDOM = {"regime": "cell"}, {"regime": "random"}
 SIZES, ODD, HSBM = [100, 200, 400, 800, 1600], [101, 201, 401, 801, 1601], [225, 417, 833, 1665]
@@ -28,6 +39,12 @@ CASES = {
     "tent": (tent(), SIZES, {}, 400),
     "tent, zero diagonal": (tent(), SIZES, {"keep_diagonal": False}, None),
     "arithmetic mean": (arithmetic_mean(), SIZES, {}, None),
+    "square and root": (square_and_root(), SIZES, {}, None),
+    "exponential of powers": (exponential_of_powers(), SIZES, {}, None),
+    "sigmoid of squares": (sigmoid_of_squares(), SIZES, {}, None),
+    "hoelder tent, a = 1/2": (hoelder_tent(0.5), [25, 50, 100], {}, None),
+    "weierstrass, a = 1/2": (weierstrass(0.5), SIZES, {}, None),
+    "stochastic block": (stochastic_block([[0.9, 0.2], [0.2, 0.4]], [0.3, 0.7]), ODD, {}, None),
     "hsbm(5) by cell, n = 1 mod 32": (hsbm(5), HSBM, CELL, 417),
     "hsbm(5) by cell, n = 0 mod 32": (hsbm(5), [224, 416, 832, 1664], CELL, None),
     "checkerboard(10) by cell, n = 1 mod 10": (checkerboard(10), ODD, CELL, None),
@@ -36,7 +53,7 @@ CASES = {
 }
 CLOSE = 5.0
 # Run with x0 = 1 too; aligned blocks would leave no error at all.
-CONSTANT = ["tent", "arithmetic mean", "hsbm(5) by cell, n = 1 mod 32", "tent, Bernoulli"]
+CONSTANT = ["tent", "arithmetic mean", "weierstrass, a = 1/2", "hsbm(5) by cell, n = 1 mod 32", "tent, Bernoulli"]
 MODELS = UntrainedGNDE(
     features=(2, 4, 2), taps=3, time_basis={"kind": "fourier", "terms": 2, "horizon": 1.0}, modes=3, times=9, steps=16
 )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from opnet.core.expect import expect
 from opnet.core.typing import Float
-from opnet.evaluation.graphon_study import check_double, split_error
+from opnet.evaluation.graphon_study import REFINEMENT, check_double, split_error
 from opnet.evaluation.records import Record, record
 from opnet.graphs.graphon import Graphon
 from opnet.graphs.limit import Panels, integral_operator
@@ -121,10 +121,10 @@ def a_priori_bound(
     `eps = ||T_{W_n} - T_W||`, `s >= ||T_W||, ||T_{W_n}||` in operator norm: the Hilbert-Schmidt norm does not fall at
     all on random graphs. Norms are those of L2(0, 1) summed over features.
 
-    What is certain and what is not: eps and s are those of the operators on Gauss nodes (three a merged cell), above
-    them by a few parts in a thousand (see `operator_norm`); Lam_l is never too small; the integrals over time are
-    midpoint sums, broken where a piecewise basis jumps, wrong by less than 1e-3 of the bound; the errors of time
-    stepping are ignored, as those of X_n and X nearly cancel.
+    What is certain and what is not: eps and s are those of the operators on Gauss nodes (three a merged cell, as many
+    on each of its parts for a rough graphon), above them by a few parts in a thousand (see `operator_norm`); Lam_l is
+    never too small; the integrals over time are midpoint sums, broken where a piecewise basis jumps, wrong by less than
+    1e-3 of the bound; the errors of time stepping are ignored, as those of X_n and X nearly cancel.
 
     Args:
         gnde: with float64 weights.
@@ -159,7 +159,7 @@ def a_priori_bound(
     with torch.no_grad():
         graph = sample_graph(W, n, **options)  # type: ignore[arg-type]
         assert graph.positions is not None
-        panels = Panels.merged(W, n)
+        panels = Panels.merged(W, n, refinement=REFINEMENT if W.rough else 1)
         u, w = panels.nodes, panels.weights
         limit, induced = integral_operator(W, panels), step_operator(graph.shift, panels)
         # In coordinates sqrt(w) g the plain dot product is that of L2(0, 1).
@@ -177,7 +177,7 @@ def a_priori_bound(
             raise ValueError(f"a_priori_bound.x0: expected one function, found a batch of {len(g)}")
         cell = (u * n).long().clamp(0, n - 1)
         feature = float(_norm(x0(graph.positions)[0, cell] - g[0], w))
-        X = GraphonNDE(gnde, W)(x0, torch.cat([ts[:1], times]), u)[0, 1:]
+        X = GraphonNDE(gnde, W, panels if W.rough else None)(x0, torch.cat([ts[:1], times]), u)[0, 1:]
         m, residual = _along(layers, X, times, limit, induced, w)
         C = _sensitivity(Lam, D, m)
         rest = _recursion(layers, Lam, torch.zeros_like(L))[-1]

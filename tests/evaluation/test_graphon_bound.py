@@ -8,7 +8,7 @@ from opnet.evaluation.convergence import measure_convergence
 from opnet.evaluation.graphon_bound import a_priori_bound, filter_gains, step_operator
 from opnet.evaluation.graphon_study import UntrainedGNDE, split_error
 from opnet.graphs.features import FourierFeature
-from opnet.graphs.graphons import arithmetic_mean, checkerboard, hsbm, tent
+from opnet.graphs.graphons import arithmetic_mean, checkerboard, hsbm, tent, weierstrass
 from opnet.graphs.limit import Panels
 from opnet.graphs.sampling import sample_graph
 from opnet.linops.dense import Dense
@@ -28,6 +28,7 @@ CASES = {
     "tent, uniform nodes": (tent(), 40, {"nodes": "uniform"}),
     "arithmetic mean, linspace": (arithmetic_mean(), 40, {"nodes": "linspace"}),
     "checkerboard": (checkerboard(4), 41, {"regime": "centre"}),
+    "rough": (weierstrass(), 41, {}),
 }
 QUICK = list(CASES)[:3]
 EACH = QUICK + [pytest.param(case, marks=pytest.mark.slow) for case in list(CASES)[3:]]
@@ -55,6 +56,14 @@ def test_holds(case):
     bound = a_priori_bound(gnde, W, n, x0, ts, **options)
     assert bound.observed == split_error(gnde, W, n, x0, ts, **options)["total"]
     assert bound.holds
+    assert 0 < bound.observed <= bound.residual <= bound.value <= bound.fully_a_priori
+    assert bound.ratios["residual form"] < 6
+
+
+def test_holds_for_the_operator_alone():
+    gnde, _, ts = models("tanh").draw(0)
+    bound = a_priori_bound(gnde, hsbm(3), 41, lambda u: u.new_ones(1, len(u), 2), ts, regime="cell")
+    assert bound.feature == 0
     assert 0 < bound.observed <= bound.residual <= bound.value <= bound.fully_a_priori
     assert bound.ratios["residual form"] < 6
 
@@ -88,7 +97,7 @@ def test_lipschitz_constants_are_the_least(rho):
 def test_sharp_for_growth_without_a_graph():
     # One tap: X' = h X + b, so that the error of the start grows by exp(int h) exactly.
     basis = {"kind": "piecewise", "terms": 4, "horizon": 2.0}
-    gnde = GraphNDE((1, 1), 1, "tanh", basis, {"method": "RK4", "step": 0.01}).double()
+    gnde = GraphNDE((1, 1), 1, "tanh", basis, {"method": "RK4", "step": 0.02}).double()
     h = [0.3, 1.5, 0.2, 9.0]
     gnde.layers[0].weight.data[:, 0, 0, 0] = torch.tensor(h, dtype=torch.float64)
     ts = torch.tensor([0.0, 0.5, 1.0, 1.2], dtype=torch.float64)
@@ -97,7 +106,7 @@ def test_sharp_for_growth_without_a_graph():
     growth = exp(0.5 * h[0] + 0.5 * h[1] + 0.2 * h[2])
     assert bound.value == pytest.approx(growth * bound.feature, rel=1e-12)
     assert bound.residual == pytest.approx(bound.value, rel=1e-12)
-    assert bound.observed == pytest.approx(bound.value, rel=1e-3)
+    assert bound.observed == pytest.approx(bound.value, rel=5e-3)
 
 
 def test_only_the_feature_is_left_where_blocks_are_aligned():
@@ -113,8 +122,8 @@ def test_only_the_feature_is_left_where_blocks_are_aligned():
 def test_scales_with_the_feature_of_a_linear_equation():
     gnde, x0, ts = PLAIN.draw(0)
     gnde.layers[0].bias.data.zero_()
-    one = a_priori_bound(gnde, tent(), 30, x0, ts)
-    ten = a_priori_bound(gnde, tent(), 30, lambda u: 10 * x0(u), ts)
+    one = a_priori_bound(gnde, hsbm(2), 31, x0, ts, regime="cell")
+    ten = a_priori_bound(gnde, hsbm(2), 31, lambda u: 10 * x0(u), ts, regime="cell")
     for name, value in one.curves.items():
         assert ten.curves[name] == pytest.approx(10 * value, rel=1e-9)
     assert (ten.eps, ten.s) == (one.eps, one.s)
