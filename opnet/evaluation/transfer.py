@@ -21,20 +21,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TransferFit:
-    """`error(n1, n2) = C (n1^-rate + n2^-rate) + floor`, least squares of the logarithms.
+    """`error(n1, n2) = C (n1^-rate + n2^-rate) + tau(n1)`, least squares of the logarithms.
+
+    Fixed weights and features promise the first term; tau is what training leaves, whatever the size tested at.
 
     Attributes:
-        C, rate, floor: of the law; `floor` is what training leaves, whatever the sizes.
+        C, rate: of the law.
+        floors: tau of each training size; all alike where one floor was asked for.
         misfit: root mean square of log(measured / fitted).
     """
 
     C: float
     rate: float
-    floor: float
+    floors: Mapping[int, float]
     misfit: float
 
-    def __call__(self, n1: float, n2: float) -> float:
-        return self.C * (n1**-self.rate + n2**-self.rate) + self.floor
+    @property
+    def floor(self) -> float:
+        """tau where one was asked for, else the geometric mean of them."""
+        return float(np.exp(np.mean(np.log(list(self.floors.values())))))
+
+    def __call__(self, n1: int, n2: float) -> float:
+        return self.C * (n1**-self.rate + n2**-self.rate) + self.floors[n1]
 
 
 @dataclass(frozen=True)
@@ -55,45 +63,72 @@ class TransferStudy:
         """Errors averaged over seeds; (train, test)."""
         return self.errors[part].mean(2)
 
-    def fit(self, part: str = "") -> TransferFit | None:
+    def fit(self, part: str = "", *, floor_of_each: bool = False) -> TransferFit | None:
         """The law the matrix follows, the least of the fits from several starting rates; None where there is none.
 
-        That is for one size alone on an axis (its term and the floor are then one), fewer than five entries, an entry
-        that is zero, and errors that do not fall with the sizes beyond
-        their scatter: C and rate would be fitted to noise. The law must beat a constant by the F test at 5 %: with m
-        entries and S the sums of squares left in log error, two more parameters bring S_law / S_constant below r by
-        chance with probability r^((m - 3) / 2). Entries of one training size share their models, so few seeds may
-        still pass for a law by luck.
+        That is for one size alone on an axis (its term and the floor are then one), too few entries for its
+        parameters, an entry that is zero, and errors that do not fall with the sizes beyond their scatter: C and rate
+        would be fitted to noise. The law must beat its floors alone by the F test at 5 %: with m entries, k floors and
+        S the sums of squares left in log error, two more parameters bring S_law / S_floors below r by chance with
+        probability r^((m - k - 2) / 2). Entries of one training size share their models, so few seeds may still pass
+        for a law by luck.
+
+        Args:
+            floor_of_each: a tau for each training size, else one for all.
         """
         from scipy.optimize import least_squares
 
         matrix = self.matrix(part)
-        if min(matrix.shape) < 2 or matrix.size < 5 or matrix.min() <= 0:
+        k = len(self.sizes_train) if floor_of_each else 1
+        if min(matrix.shape) < 2 or matrix.size < k + 4 or matrix.min() <= 0:
             return None
         n1, n2 = np.array(self.sizes_train, float)[:, None], np.array(self.sizes_test, float)[None, :]
         goal = np.log(matrix)
 
         def misfit(p: NDArray[np.float64]) -> NDArray[np.float64]:
-            law = np.exp(p[0]) * (n1 ** -p[1] + n2 ** -p[1]) + np.exp(p[2])
+            law = np.exp(p[0]) * (n1 ** -p[1] + n2 ** -p[1]) + np.exp(p[2:])[:, None]
             return (np.log(law) - goal).ravel()
 
+        least = matrix.min(1) if floor_of_each else matrix.min(keepdims=True)[0]
         fits = []
         for rate in (0.5, 1.0, 2.0):
             scale = np.log(matrix.mean()) + rate * np.log(min(n1.min(), n2.min()))
-            for floor in (np.log(matrix.min()), np.log(matrix.min()) - 3):
-                bounds = ([-60.0, 0.05, -60.0], [60.0, 4.0, 60.0])
-                fits.append(least_squares(misfit, [scale, rate, floor], bounds=bounds))
+            for lower in (0, 3):
+                bounds = ([-60.0, 0.05, *[-60.0] * k], [60.0, 4.0, *[60.0] * k])
+                fits.append(least_squares(misfit, [scale, rate, *(np.log(least) - lower)], bounds=bounds))
         best = min(fits, key=lambda fit: fit.cost)
-        constant = float(((goal - goal.mean()) ** 2).sum())
-        # Equal but for rounding, or no better than a constant.
-        by_chance = (2 * best.cost / constant) ** ((goal.size - 3) / 2) if constant > 1e-20 * goal.size else 1.0
+        floors_alone = float(((goal - goal.mean(1 if floor_of_each else None, keepdims=True)) ** 2).sum())
+        # Equal but for rounding, or no better than the floors alone.
+        by_chance = 1.0
+        if floors_alone > 1e-20 * goal.size:
+            by_chance = (2 * best.cost / floors_alone) ** ((goal.size - k - 2) / 2)
         if by_chance > 0.05:
             return None
-        C, rate, floor = np.exp(best.x[0]), best.x[1], np.exp(best.x[2])
-        return TransferFit(float(C), float(rate), float(floor), float(np.sqrt(np.mean(best.fun**2))))
+        floors = np.broadcast_to(np.exp(best.x[2:]), len(self.sizes_train))
+        of_size = dict(zip(self.sizes_train, map(float, floors), strict=True))
+        return TransferFit(float(np.exp(best.x[0])), float(best.x[1]), of_size, float(np.sqrt(np.mean(best.fun**2))))
+
+    def zero_shot(self, part: str = "") -> dict[tuple[int, int], float]:
+        """(n1, n2) -> error at n2 of models trained at n1, over that of models trained at n2 itself, where there are.
+
+        1 says that nothing is lost by training at n1 instead.
+        """
+        matrix = self.matrix(part)
+        retrained = {
+            n: matrix[i, self.sizes_test.index(n)] for i, n in enumerate(self.sizes_train) if n in self.sizes_test
+        }
+        return {
+            (n1, n2): float(matrix[i, self.sizes_test.index(n2)] / error)
+            for i, n1 in enumerate(self.sizes_train)
+            for n2, error in retrained.items()
+            if n1 != n2 and error > 0
+        }
 
     def records(self, **labels: Any) -> list[Record]:
-        """Each entry of the matrix with its 95 % t-interval over seeds (`n` is the test size), and the fits found."""
+        """Each entry of the matrix with its 95 % t-interval over seeds (`n` is the test size), and the fits found.
+
+        And for sizes both trained and tested at, the ratio of `zero_shot`.
+        """
         rows = []
         for part, errors in self.errors.items():
             common = {"part": part or None, **labels}
@@ -104,6 +139,8 @@ class TransferStudy:
                     rows.append(
                         record("transfer_error", float(cell.mean()), low=low, high=high, n=n2, case=case, **common)
                     )
+            for (n1, n2), ratio in self.zero_shot(part).items():
+                rows.append(record("zero_shot_over_retrained", ratio, n=n2, case=f"n_train={n1}", **common))
             fit = self.fit(part)
             if fit is not None:
                 for name in ("C", "rate", "floor", "misfit"):

@@ -32,7 +32,7 @@ def test_finds_the_law(rate, floor):
 def test_no_law_is_fitted_where_sizes_do_not_matter(noise):
     result = study(law(0.0, 1.0, 0.05, noise=noise), seeds=range(5))
     assert result.fit("graph") is None
-    assert {r["name"] for r in result.records()} == {"transfer_error"}
+    assert "transfer_rate" not in {r["name"] for r in result.records()}
 
 
 def test_no_law_is_fitted_to_errors_that_grow():
@@ -43,6 +43,22 @@ def test_a_law_is_found_under_noise():
     fit = study(law(1.0, 1.0, 0.01, noise=0.05), seeds=range(5)).fit("graph")
     assert fit.rate == pytest.approx(1.0, abs=0.3)
     assert fit(100, 3200) == pytest.approx(law(1.0, 1.0, 0.01)(100, 3200, 0), rel=0.1)
+
+
+def test_a_floor_of_each_training_size_is_found():
+    def error(n1, n2, seed):
+        return 2 * (1 / n1 + 1 / n2) + 0.3 / n1**0.5
+
+    result = study(error, train=(25, 100, 400))
+    fit = result.fit("graph", floor_of_each=True)
+    assert fit.rate == pytest.approx(1.0, rel=1e-3)
+    assert fit.floors == pytest.approx({25: 0.06, 100: 0.03, 400: 0.015}, rel=1e-2)
+    assert fit.misfit < 1e-6 < result.fit("graph").misfit
+
+
+def test_retrained_models_are_what_zero_shot_is_held_to():
+    ratios = study(lambda n1, n2, seed: n1**-0.5, train=(25, 100), test=(100, 400)).zero_shot("graph")
+    assert ratios == {(25, 100): pytest.approx(2.0)}
 
 
 def test_matrix_and_records():
