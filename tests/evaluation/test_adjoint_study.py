@@ -13,6 +13,7 @@ from opnet.models.graph_nde import GraphNDE
 from opnet.models.graphon_nde import GraphonNDE
 
 MODELS = UntrainedGNDE(steps=4)
+SMALL = UntrainedGNDE(features=(1, 4, 1), time_basis=None, steps=2)
 CASES = {
     "tent": (tent(), [100, 200, 400], {}, -2),
     "tent, zero diagonal": (tent(), [100, 200, 400], {"keep_diagonal": False}, -1),
@@ -32,9 +33,7 @@ def test_gradients_on_weighted_graphs_follow_the_nodal_error(case):
 
 
 def test_random_graphs_lose_half_an_order_in_the_adjoint_alone():
-    study = study_adjoint(
-        arithmetic_mean(), [100, 200, 400], range(10), models=replace(MODELS, steps=2), regime="random"
-    )
+    study = study_adjoint(arithmetic_mean(), [100, 200, 400], range(10), models=SMALL, regime="random")
     assert study["adjoint"].order == pytest.approx(-0.5, abs=0.06)
     assert study["parameter"].order == pytest.approx(-1.0, abs=0.3)
 
@@ -46,15 +45,9 @@ def test_theory_is_silent_about_nodes_off_the_midpoints():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("W", [tent(), arithmetic_mean()], ids=["tent", "arithmetic_mean"])
-def test_random_graphs_reach_the_orders_of_theory(W):
-    assert all(study_adjoint(W, [100, 200, 400, 800, 1600], range(10), regime="random").agrees.values())
-
-
-@pytest.mark.slow
 def test_orders_on_sparse_random_graphs_are_in_alpha_n():
-    study = study_adjoint(tent(), [900, 1800, 3600, 7200], range(10), regime="random", sparsity=0.5)
-    assert study["adjoint"].sizes == pytest.approx((30, 1800**0.5, 60, 7200**0.5))
+    study = study_adjoint(tent(), [900, 1800, 3600], range(10), models=SMALL, regime="random", sparsity=0.5)
+    assert study["adjoint"].sizes == pytest.approx((30, 1800**0.5, 60))
     assert all(study.agrees.values())
 
 
