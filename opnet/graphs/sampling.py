@@ -10,7 +10,7 @@ from torch import Tensor
 
 from opnet.core.expect import expect, integer
 from opnet.graphs.graph import Graph
-from opnet.graphs.graphon import Graphon, floor_of_product
+from opnet.graphs.graphon import Graphon
 from opnet.linops.base import LinearOperator
 from opnet.linops.dense import Dense
 from opnet.linops.diagonal import Diagonal
@@ -44,7 +44,8 @@ def sample_graph(
             "cell": A_ij = 1 where the half-open cell I_i x I_j meets the support of a {0,1}-valued W;
             "centre": A_ij = W at the cell's centre, for a {0,1}-valued W;
             "published": A_ij = 1 where one of five points on the cell's diagonal, its corners among them, meets the
-            support of a {0,1}-valued W as a raster of 5000 x 5000 shows it, the rule of arXiv 2510.03923;
+            support of a {0,1}-valued W, each taken to the nearest of 5000 x 5000 points from 0 to 1: the rule of
+            arXiv 2510.03923;
             "random": A_ij = A_ji ~ Bernoulli(alpha W(x_i, x_j)), independent for i <= j.
         nodes: where the nodes sit:
             "midpoint": x_i = (i - 1/2) / n, for weights and features;
@@ -124,16 +125,16 @@ def _published_adjacency(W: Graphon, n: int) -> Tensor:
     tick, A = torch.arange(n, dtype=torch.float64), torch.zeros(n, n, dtype=torch.bool)
     raster = _raster(W, 5000)
     for part in (0.0, 0.25, 0.5, 0.75, 1.0):
-        pixel = floor_of_product((tick + part) / n, 5000)
-        A |= raster[pixel][:, pixel]
+        place = ((tick + part) / n * 4999).round().long()
+        A |= raster[place][:, place]
     return A.to(torch.float64)
 
 
 @lru_cache(maxsize=1)
-def _raster(W: Graphon, pixels: int) -> Tensor:
-    """Whether W is 1 at the centres of pixels x pixels equal squares."""
-    centre = (torch.arange(pixels, dtype=torch.float64) + 0.5) / pixels
-    return torch.cat([W(rows[:, None], centre) > 0.5 for rows in centre.split(100)])
+def _raster(W: Graphon, points: int) -> Tensor:
+    """Whether W is 1 at points x points equidistant points, those on the edges of the square among them."""
+    x = torch.linspace(0, 1, points, dtype=torch.float64)
+    return torch.cat([W(rows[:, None], x) > 0.5 for rows in x.split(100)])
 
 
 def _random_shift(
