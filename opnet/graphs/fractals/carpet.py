@@ -62,10 +62,13 @@ class SierpinskiCarpet(Fractal):
 
     def positions(self, x: Tensor) -> Tensor:
         # The middle of the block, as points within rounding of its ends belong to it as well.
-        return (floor_of_product(x, self.blocks) + 0.5).to(torch.float64) / self.blocks
+        return (floor_of_product(x, self.blocks) + 0.5).to("cpu", torch.float64) / self.blocks
 
     def exponents(self, n: int, *, regime: str = "weighted", keep_diagonal: bool = True) -> dict[str, Exponent]:
-        return block_exponents(self, n, regime, keep_diagonal)
+        found = block_exponents(self, n, regime, keep_diagonal)
+        if self.depth > 3 and regime != "random" and not self.aligned(n):
+            del found["operator"]  # blocks smaller than cells
+        return found
 
     @cached_property
     def tree(self) -> PieceTree:

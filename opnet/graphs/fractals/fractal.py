@@ -94,7 +94,7 @@ class Fractal(Graphon):
         order = None if bool((x.diff() >= 0).all()) else torch.argsort(x)
         runs = self._columns(x, x if order is None else x[order])
         if not keep_diagonal:
-            runs = runs.without(torch.arange(len(x)) if order is None else torch.argsort(order))
+            runs = runs.without(torch.arange(len(x)) if order is None else torch.argsort(order).cpu())
         return RunSum(runs, weights, order=order)
 
     def cell_adjacency(self, n: int) -> RunSum:
@@ -104,8 +104,8 @@ class Fractal(Graphon):
         return section_operator(self, panels, u, dtype)
 
     def positions(self, x: Tensor) -> Tensor:
-        """Where sections count x to lie, float64."""
-        return x.to(torch.float64)
+        """Where sections count x to lie, float64 on the CPU."""
+        return x.to("cpu", torch.float64)
 
     def exponents(self, n: int, *, regime: str = "weighted", keep_diagonal: bool = True) -> dict[str, Exponent]:
         # Of deeper ones the pieces are too small for the rate of straight boundaries to show at n of some thousands.
@@ -116,7 +116,11 @@ class Fractal(Graphon):
         return {**feature, "operator": Exponent(-1.0, 0.05)} if shown else feature
 
     def _columns(self, rows: Tensor, ascending: Tensor) -> Runs:
-        sections, at = self.sections(rows), self.positions(ascending)
+        at = self.positions(ascending)
+        return Runs.stack([self._held(self.sections(part), at) for part in rows.split(self.tree.rows_at_once())])
+
+    @staticmethod
+    def _held(sections: Runs, at: Tensor) -> Runs:
         # Points on the ends of a section are in the set.
         low, high = torch.searchsorted(at, sections.low), torch.searchsorted(at, sections.high, right=True)
         return Runs.union(sections.row, low, high, sections.rows)

@@ -8,6 +8,7 @@ import torch
 from opnet.graphs.fractals.carpet import sierpinski_carpet
 from opnet.graphs.fractals.hexaflake import hexaflake
 from opnet.graphs.fractals.koch import koch_snowflake
+from opnet.graphs.graphon import EXACT, RANDOM_EXPONENTS
 from opnet.graphs.runs import RunSum
 from opnet.graphs.sampling import sample_graph
 
@@ -101,6 +102,15 @@ def test_exactly_aligned_cells_of_the_carpet_are_its_squares():
     edges = torch.arange(27, dtype=torch.float64) / 27
     assert torch.equal(W(edges[:, None], edges), W(middle[:, None], middle))
     assert torch.equal(W.sections(edges).total, W.sections(middle).total)
+
+
+def test_orders_are_known_where_cells_resolve_the_pieces():
+    assert hexaflake(2).exponents(401, regime="cell")["operator"].value == -1
+    assert "operator" not in hexaflake(10).exponents(401, regime="cell")
+    assert sierpinski_carpet(2).exponents(400, regime="cell")["operator"].value == -0.5
+    assert sierpinski_carpet(2).exponents(405, regime="cell")["operator"].value == EXACT
+    assert "operator" not in sierpinski_carpet(6).exponents(400, regime="cell")
+    assert hexaflake(10).exponents(401, regime="random") == RANDOM_EXPONENTS
 
 
 def test_centres_of_cells_are_in_the_set(W):
