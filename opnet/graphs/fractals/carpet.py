@@ -62,7 +62,7 @@ class SierpinskiCarpet(Fractal):
 
     def positions(self, x: Tensor) -> Tensor:
         # The middle of the block, as points within rounding of its ends belong to it as well.
-        return (floor_of_product(x, self.blocks) + 0.5).to("cpu", torch.float64) / self.blocks
+        return (floor_of_product(x, self.blocks).to("cpu", torch.float64) + 0.5) / self.blocks
 
     def exponents(self, n: int, *, regime: str = "weighted", keep_diagonal: bool = True) -> dict[str, Exponent]:
         found = block_exponents(self, n, regime, keep_diagonal)

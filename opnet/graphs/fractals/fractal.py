@@ -60,9 +60,7 @@ class Fractal(Graphon):
         Args:
             x: points in [0, 1] in any order, shape (m,).
         """
-        at = self.positions(x)
-        chunk = self.tree.rows_at_once()
-        return Runs.stack([self._sections(part) for part in at.split(chunk)] or [self._sections(at)])
+        return Runs.stack([self._sections(part) for part in self.positions(x).split(self.tree.rows_at_once())])
 
     def cells(self, n: int) -> Runs:
         """The columns j of each row i whose half-open cell I_i x I_j, I_i = [i/n, (i+1)/n), meets the set.
