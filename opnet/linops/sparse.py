@@ -125,7 +125,7 @@ class CSR(LinearOperator):
             products = [self.matrix @ vector for vector in vectors]
             images = torch.stack(products) if len(products) > 1 else products[0]
         else:
-            images = (self.matrix @ vectors.mT).mT
+            images = self._times(vectors.mT).mT
         return images.reshape(*x.shape[:-1], *self.out_shape)
 
     def columns(self, x: Inexact[Tensor, "*batch n k"]) -> Inexact[Tensor, "*batch_out m k"]:
@@ -137,16 +137,28 @@ class CSR(LinearOperator):
         if self._one_by_one(x, x.numel() // max(1, self.in_shape[0])):
             return self.apply(x.mT).mT
         if x.ndim == 2:
-            return self.matrix @ x
+            return self._times(x)
         side_by_side = x.movedim(-2, 0)  # shape: (n, *batch, k)
-        product = self.matrix @ side_by_side.reshape(len(side_by_side), -1)
+        product = self._times(side_by_side.reshape(len(side_by_side), -1))
         return product.reshape(self.out_shape[0], *side_by_side.shape[1:]).movedim(0, -2)
 
     def _one_by_one(self, x: Tensor, count: int) -> bool:
         """Whether to multiply the `count` vectors in x one by one; a single one always is."""
         if x.requires_grad and torch.is_grad_enabled():
-            return False  # torch transposes the matrix for the gradient of every product
+            return False  # a gradient for every product
         return count == 1 or (count > 1 and self.device.type == "cpu" and self.in_shape[0] >= ONE_BY_ONE)
+
+    def _times(self, x: Tensor) -> Tensor:
+        """A x for a matrix x."""
+        return _Product.apply(x, self) if x.requires_grad and torch.is_grad_enabled() else self.matrix @ x
+
+    @cached_property
+    def _adjoint(self) -> CSR:
+        """A^H, for gradients."""
+        adjoint = self.adjoint()
+        assert isinstance(adjoint, CSR)
+        adjoint.__dict__["_adjoint"] = self
+        return adjoint
 
     @property
     def _entrywise(self) -> bool:
@@ -166,6 +178,22 @@ class CSR(LinearOperator):
         on_diagonal = self.row_index == self.column_index
         entries = self.values[..., on_diagonal].unsqueeze(-1)
         return _row_sums(entries, self.row_index[on_diagonal], self.shape[0]).squeeze(-1)
+
+
+class _Product(torch.autograd.Function):
+    """A x with the gradient A^H g; torch's own sorts the entries anew for each."""
+
+    @staticmethod
+    def forward(x: Tensor, A: CSR) -> Tensor:
+        return A.matrix @ x
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, CSR], output: Tensor) -> None:
+        ctx.A = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
+        return ctx.A._adjoint._times(g), None
 
 
 def _row_sums(entries: Tensor, row: Tensor, m: int) -> Tensor:

@@ -96,3 +96,14 @@ def test_moved_it_keeps_its_pattern():
     assert moved.dtype == torch.complex64
     assert moved.column_index.dtype == torch.int32
     torch.testing.assert_close(moved.to_dense(), A.to_dense().to(torch.complex64))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_gradients_of_products_are_products_with_the_adjoint(dtype):
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(6, generator=generator, dtype=dtype)
+    A = CSR(torch.tensor([0, 2, 2, 5, 6]), torch.tensor([0, 2, 1, 1, 2, 0]), values, (4, 3))
+    x = torch.randn(2, 3, 5, generator=generator, dtype=dtype, requires_grad=True)
+    assert torch.autograd.gradcheck(A.columns, (x,))
+    assert torch.autograd.gradgradcheck(lambda x: A.columns(x) ** 2, (x,))
+    assert torch.autograd.gradcheck(A.apply, (x.detach().mT.requires_grad_(),))
