@@ -35,9 +35,6 @@ from opnet.graphs.convert import (
     graph_to_pyg,
     graph_to_scipy,
 )
-from opnet.graphs.fractals.carpet import sierpinski_carpet
-from opnet.graphs.fractals.hexaflake import hexaflake
-from opnet.graphs.fractals.koch import koch_snowflake
 from opnet.graphs.graph import Graph
 from opnet.graphs.graphon import Graphon
 from opnet.graphs.sampling import sample_graph

@@ -16,13 +16,36 @@ import torch
 from torch import Tensor
 
 from opnet.core.registry import register
+from opnet.graphs.band import Band
 from opnet.graphs.finite_rank import ArithmeticMean, ExponentialOfPowers, SquareAndRoot, Weierstrass
+from opnet.graphs.fractals.carpet import sierpinski_carpet
+from opnet.graphs.fractals.hexaflake import hexaflake
+from opnet.graphs.fractals.koch import koch_snowflake
 from opnet.graphs.function import FunctionGraphon, SmoothFunctionGraphon, check_kernel, check_range
 from opnet.graphs.graphon import Graphon
 from opnet.graphs.smooth import SigmoidOfSquares
 from opnet.graphs.stationary import HoelderTent
 from opnet.graphs.step import SignBlocks, StepGraphon
 from opnet.graphs.tent import Tent
+
+__all__ = [
+    "arithmetic_mean",
+    "band",
+    "checkerboard",
+    "exponential_of_powers",
+    "from_function",
+    "from_matrix",
+    "hexaflake",
+    "hoelder_tent",
+    "hsbm",
+    "koch_snowflake",
+    "sierpinski_carpet",
+    "sigmoid_of_squares",
+    "square_and_root",
+    "stochastic_block",
+    "tent",
+    "weierstrass",
+]
 
 
 @register("graphon", "tent")
@@ -137,6 +160,23 @@ def stochastic_block(probabilities: list[list[float]], shares: list[float] | Non
     tensor([0.9000, 0.1000, 0.5000])
     """
     return _step("stochastic_block", probabilities, shares)
+
+
+@register("graphon", "band")
+def band(width: float = 0.2) -> Graphon:
+    """W = 1 where x and y are at most width / 2 apart around the circle: the ring of width n nearest neighbours.
+
+    {0,1}-valued, its boundary two lines across the axes.
+
+    Raises:
+        ValueError: unless 0 < width < 1.
+
+    >>> band(0.2)(torch.tensor([0.05, 0.05]), torch.tensor([0.97, 0.2]))
+    tensor([1., 0.])
+    """
+    if not 0 < width < 1:
+        raise ValueError(f"band.width: expected a share between 0 and 1, found {width}")
+    return Band(width)
 
 
 def from_matrix(matrix: Any, name: str = "matrix") -> Graphon:

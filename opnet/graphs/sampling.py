@@ -116,7 +116,8 @@ def _place(n: int, nodes: str, seed: int) -> tuple[Tensor, Tensor]:
 
 def _bare(A: LinearOperator) -> LinearOperator:
     """A without its diagonal."""
-    if isinstance(A, LowRank) and A.d is None:
+    if isinstance(A, LowRank):
+        assert A.d is None, "adjacencies of low rank are whole"
         return LowRank(A.U, A.V, -A.diagonal())
     return A - Diagonal(A.diagonal())
 

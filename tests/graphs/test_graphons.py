@@ -23,6 +23,7 @@ EXAMPLES = {
         "probabilities": [[0.9, 0.1, 0.2], [0.1, 0.5, 0.0], [0.2, 0.0, 1.0]],
         "shares": [0.3, 0.5, 0.2],
     },
+    "band": {"width": 0.3},
     "hexaflake": {"depth": 3},
     "sierpinski_carpet": {"depth": 3},
     "koch_snowflake": {"depth": 3},
@@ -121,6 +122,16 @@ def test_weierstrass_is_as_rough_as_it_says():
     assert 0 <= f(u).min() <= f(u).max() <= 0.5
 
 
+@pytest.mark.parametrize("n", [10, 17])
+def test_a_band_knows_its_cells_and_its_neighbours(n):
+    W = graphons.band(0.4)
+    x = (torch.arange(n * 40).double() + 0.5) / (n * 40)
+    raster = W(x[:, None], x).reshape(n, 40, n, 40).amax((1, 3))
+    torch.testing.assert_close(sample_graph(W, n, regime="cell").shift.to_dense() * n, raster)
+    neighbours = sample_graph(W, 10, regime="centre").shift.to_dense() * 10
+    assert neighbours.sum(1).tolist() == [5.0] * 10  # itself and two on each side, those at the edge among them
+
+
 def test_blocks_of_any_width_know_which_cells_they_meet():
     W = graphons.stochastic_block([[1, 0, 0], [0, 0, 1], [0, 1, 0]], [0.25, 0.35, 0.4])
     assert W.zero_one
@@ -142,6 +153,7 @@ NAN = float("nan")
         (lambda: graphons.hsbm(0), "expected 1 to 12 levels, found 0"),
         (lambda: graphons.checkerboard(1), "expected at least 2"),
         (lambda: graphons.hoelder_tent(1.0), "between 0 and 1"),
+        (lambda: graphons.band(1.0), "a share between 0 and 1"),
         (lambda: graphons.weierstrass(0.0), "between 0 and 1"),
         (lambda: graphons.stochastic_block([[1.0, 0.5]]), "expected a square matrix"),
         (lambda: graphons.stochastic_block([[0.1, 0.5], [0.4, 0.1]]), r"found 0.5 at \(0, 1\) and 0.4"),

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from opnet.core.expect import integer
 from opnet.graphs.fractals.pieces import RATIO, PieceTree
-from opnet.graphs.graphon import RANDOM_EXPONENTS, Exponent, Graphon
-from opnet.graphs.runs import Runs, RunSum
-from opnet.graphs.sections import section_operator
-from opnet.linops.base import LinearOperator
-
-if TYPE_CHECKING:
-    from opnet.graphs.limit import Panels
+from opnet.graphs.graphon import RANDOM_EXPONENTS, Exponent
+from opnet.graphs.runs import Runs
+from opnet.graphs.sectioned import SectionedGraphon
 
 TOUCHING = 1e-14
 """Intervals of a section this near to each other are one: pieces share vertices and edges up to rounding."""
 
 
 @dataclass(frozen=True, repr=False)
-class Fractal(Graphon):
+class Fractal(SectionedGraphon):
     """W(x, y) = 1 where (x, y) lies in a set made by splitting one piece `depth` times, else 0.
 
     Subclasses say what the pieces are (`tree`) and which points lie in the set (`__call__`). `boundary_dimension` is
@@ -39,8 +34,6 @@ class Fractal(Graphon):
 
     depth: int
 
-    zero_one = True
-    rough = True
     l2_modulus = 0.5
     transversal = True
     deepest = 12
@@ -54,13 +47,17 @@ class Fractal(Graphon):
     def tree(self) -> PieceTree:
         """The pieces."""
 
+    @property
+    def rows_at_once(self) -> int:
+        return self.tree.rows_at_once()
+
     def sections(self, x: Tensor) -> Runs:
         """The intervals {y: W(x, y) = 1} of each x, exactly, by recursion on the pieces that a vertical line meets.
 
         Args:
             x: points in [0, 1] in any order, shape (m,).
         """
-        return Runs.stack([self._sections(part) for part in self.positions(x).split(self.tree.rows_at_once())])
+        return Runs.stack([self._sections(part) for part in self.positions(x).split(self.rows_at_once)])
 
     def cells(self, n: int) -> Runs:
         """The columns j of each row i whose half-open cell I_i x I_j, I_i = [i/n, (i+1)/n), meets the set.
@@ -72,38 +69,7 @@ class Fractal(Graphon):
         """
         if integer("cells: n", n) < 1:
             raise ValueError(f"cells: expected at least one, found n = {n}")
-        chunk = self.tree.rows_at_once()
-        return Runs.stack([self._cells(rows, n) for rows in torch.arange(n).split(chunk)])
-
-    def columns(self, x: Tensor) -> Runs:
-        """The columns j of each row i with W(x_i, x_j) = 1; at midpoints, the cells whose centre lies in the set.
-
-        Args:
-            x: points in [0, 1], ascending, shape (n,).
-
-        Raises:
-            ValueError: for points that do not ascend.
-        """
-        if not bool((x.diff() >= 0).all()):
-            raise ValueError("columns: expected ascending points")
-        return self._columns(x, x)
-
-    def weighted_sum(self, x: Tensor, weights: Tensor, *, keep_diagonal: bool = True) -> RunSum:
-        order = None if bool((x.diff() >= 0).all()) else torch.argsort(x)
-        runs = self._columns(x, x if order is None else x[order])
-        if not keep_diagonal:
-            runs = runs.without(torch.arange(len(x)) if order is None else torch.argsort(order).cpu())
-        return RunSum(runs, weights, order=order)
-
-    def cell_adjacency(self, n: int) -> RunSum:
-        return RunSum(self.cells(n), torch.ones(n, dtype=torch.float64))
-
-    def integral(self, panels: Panels, u: Tensor, dtype: torch.dtype) -> LinearOperator:
-        return section_operator(self, panels, u, dtype)
-
-    def positions(self, x: Tensor) -> Tensor:
-        """Where sections count x to lie, float64 on the CPU."""
-        return x.to("cpu", torch.float64)
+        return Runs.stack([self._cells(rows, n) for rows in torch.arange(n).split(self.rows_at_once)])
 
     def exponents(self, n: int, *, regime: str = "weighted", keep_diagonal: bool = True) -> dict[str, Exponent]:
         # Of deeper ones the pieces are too small for the rate of straight boundaries to show at n of some thousands.
@@ -112,16 +78,6 @@ class Fractal(Graphon):
         feature = {"feature": Exponent(-1.0, 0.05)}
         shown = regime == "cell" and self.depth <= 2
         return {**feature, "operator": Exponent(-1.0, 0.05)} if shown else feature
-
-    def _columns(self, rows: Tensor, ascending: Tensor) -> Runs:
-        at = self.positions(ascending)
-        return Runs.stack([self._held(self.sections(part), at) for part in rows.split(self.tree.rows_at_once())])
-
-    @staticmethod
-    def _held(sections: Runs, at: Tensor) -> Runs:
-        # Points on the ends of a section are in the set.
-        low, high = torch.searchsorted(at, sections.low), torch.searchsorted(at, sections.high, right=True)
-        return Runs.union(sections.row, low, high, sections.rows)
 
     def _sections(self, x: Tensor) -> Runs:
         front = self.tree.front(x, x)
