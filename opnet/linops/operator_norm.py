@@ -14,7 +14,7 @@ def operator_norm(A: LinearOperator, *, steps: int = 128, failure: float = 1e-6,
     """An upper bound of `||A||_2 = sup ||A x|| / ||x||`, a few parts in a thousand above it, by Lanczos on A^T A.
 
     The largest Ritz value theta of k steps from a random start in N dimensions never exceeds ||A||^2, and with
-    probability 1 - `failure` over the start (theorem 4.2 of the source)
+    probability 1 - `failure` over the start (section 4 of the source)
 
         ||A||^2 <= theta / (1 - e),   e = ( log(1.648 sqrt(N) / failure) / (2k - 1) )^2,
 
