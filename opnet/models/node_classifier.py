@@ -19,14 +19,17 @@ from opnet.models.graph_ode import GraphODE
 
 @register("model", "NodeClassifier")
 class NodeClassifier(Model):
-    """`X(0) = dropout(x) W + b`, `dX/dt = f(t, X)` to time T, `logits = rho(dropout(X(T))) V + c`.
+    """`X(0) = E(x)`, `dX/dt = f(t, X)` to time T, `logits = rho(dropout(X(T))) V + c`.
+
+    The encoder is `E(x) = dropout(x) W + b`, or of two layers, `E(x) = dropout(rho(dropout(x) W + b)) W' + b'`.
 
     Args:
         dynamics: the differential equation, such as `GraphDiffusion(64)`; its features are the width of X.
         features: features of a node, of x.
         classes: number of classes.
         horizon: T, in the unit of time of the dynamics.
-        dropout: the share dropped of X(T) while training.
+        hidden: features between the encoder's two layers; None: it has one.
+        dropout: the share dropped of the layers after the first while training.
         feature_dropout: the share dropped of x while training.
         activation: rho; see `GraphNDE`.
 
@@ -53,6 +56,7 @@ class NodeClassifier(Model):
         features: int,
         classes: int,
         horizon: float = 1.0,
+        hidden: int | None = None,
         dropout: float = 0.5,
         feature_dropout: float = 0.5,
         activation: str = "relu",
@@ -68,12 +72,14 @@ class NodeClassifier(Model):
             "features": features,
             "classes": classes,
             "horizon": horizon,
+            "hidden": hidden,
             "dropout": dropout,
             "feature_dropout": feature_dropout,
             "activation": activation,
         }
         self.horizon, self.activation = float(horizon), lookup("activation", activation)
-        self.encoder = FeatureLayer(features, dynamics.features, feature_dropout)
+        self.encoder = FeatureLayer(features, dynamics.features if hidden is None else hidden, feature_dropout)
+        self.second = None if hidden is None else FeatureLayer(hidden, dynamics.features, dropout)
         self.dynamics = dynamics
         self.dropout = nn.Dropout(share("dropout", dropout))
         self.decoder = nn.Linear(dynamics.features, classes)
@@ -84,6 +90,8 @@ class NodeClassifier(Model):
         # shape: (batch or 1, node, class)
         """
         x0 = self.encoder(graph, x)
+        if self.second is not None:
+            x0 = self.second(graph, self.activation(x0))
         times = torch.tensor([0.0, self.horizon], dtype=x0.dtype, device=x0.device)
         X = self.dynamics(graph, x0, times)[:, -1]
         return self.decoder(self.activation(self.dropout(X)))
