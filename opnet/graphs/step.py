@@ -18,7 +18,9 @@ def block_exponents(W: Graphon, n: int, regime: str, keep_diagonal: bool) -> dic
         return RANDOM_EXPONENTS
     feature = Exponent(-1.0, 0.05)
     if not W.aligned(n):
-        return {"feature": feature, "operator": Exponent(-0.5, 0.05)}
+        half = Exponent(-0.5, 0.05)
+        # A cell across two blocks counts as the support by the rule of cells, which all its neighbours feel.
+        return {"feature": feature, "operator": half} | ({"nodal": half} if regime == "cell" else {})
     if keep_diagonal:
         return {"feature": feature, "operator": Exponent(EXACT, 0.0), "nodal": Exponent(-2.0, 0.05)}
     return {"feature": feature, "operator": Exponent(-1.0, 0.05), "nodal": Exponent(-1.0, 0.05)}
