@@ -98,11 +98,18 @@ class LabelledGraph:
             **{name: part[part >= 0] for name, part in parts.items()},
         )
 
-    def with_features_of_sum_one(self) -> LabelledGraph:
-        """The features of each node divided by their sum; those of a node without any stay zero."""
-        sums = self.features.columns(self.features.values.new_ones(self.features.shape[1], 1))[:, 0]
-        scale = torch.where(sums != 0, 1 / sums, sums)[self.features.row_index]
-        return replace(self, features=self.features.rebuild((self.features.values * scale,)))
+    def with_features_of_norm_one(self, order: int = 1) -> LabelledGraph:
+        """The features of each node divided by `(sum |x|^order)^(1 / order)`; those of a node without any stay zero.
+
+        Raises:
+            ValueError: for an order below 1.
+        """
+        if order < 1:
+            raise ValueError(f"LabelledGraph.with_features_of_norm_one: expected an order of at least 1, found {order}")
+        x, row = self.features.values, self.features.row_index
+        norms = x.new_zeros(self.n).index_add(0, row, x.abs() ** order) ** (1 / order)
+        scaled = torch.where(x != 0, x / norms[row], x)
+        return replace(self, features=self.features.rebuild((scaled,)))
 
     def to(self, device: Any = None, dtype: torch.dtype | None = None) -> LabelledGraph:
         """The same on another device or in another floating dtype."""

@@ -45,10 +45,13 @@ def test_an_induced_graph_is_normalised_by_its_own_degrees():
         part.graph(self_loops=False)
 
 
-def test_features_of_sum_one():
-    dense = ring().with_features_of_sum_one().features.to_dense()
-    torch.testing.assert_close(dense.sum(1), torch.tensor([0.0] + [1.0] * 7))
-    torch.testing.assert_close(dense[3], torch.tensor([0.75, 0, 0.25]))
+@pytest.mark.parametrize("order", [1, 2])
+def test_features_of_norm_one(order):
+    dense = ring().with_features_of_norm_one(order).features.to_dense()
+    torch.testing.assert_close(torch.linalg.vector_norm(dense, order, 1), torch.tensor([0.0] + [1.0] * 7))
+    torch.testing.assert_close(dense[3, 0] / dense[3, 2], torch.tensor(3.0))
+    with pytest.raises(ValueError, match="expected an order of at least 1, found 0"):
+        ring().with_features_of_norm_one(0)
 
 
 def test_another_precision():
