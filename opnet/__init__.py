@@ -27,6 +27,7 @@ from opnet.evaluation.graphon_study import UntrainedGNDE, study_graphon
 from opnet.evaluation.metrics import MSE, AbsoluteL2, RelativeH1, RelativeL2
 from opnet.evaluation.transfer import TransferStudy, measure_transfer
 from opnet.graphs import graphons
+from opnet.graphs.batch import batch_graphs
 from opnet.graphs.convert import (
     graph_from_networkx,
     graph_from_pyg,

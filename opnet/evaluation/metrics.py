@@ -31,7 +31,8 @@ class Metric(ABC):
 
     Fields are (batch, channel, *grid) on a `Grid`; signals (batch, node, feature) and trajectories
     (batch, time, node, feature) on a `Graph`, features taking the place of channels. Integrals are the grid's
-    quadrature; on a graph, means over the nodes. Metrics are functions of functions: refining the grid converges.
+    quadrature; on a graph, means over the nodes, and on a batch of graphs (`batch_graphs`) over those of each, which
+    stand for the batch. Metrics are functions of functions: refining the grid converges.
 
     Attributes:
         unit: "1" for relative metrics, else in words.
@@ -154,7 +155,11 @@ class MSE(Metric):
 def _l2(values: Tensor, domain: Domain, time: str) -> Tensor:
     if isinstance(domain, Grid):
         return l2_norm(values, domain)
-    norms = vector_norm(values, dim=-2) / domain.n**0.5
+    if domain.sizes is not None:
+        parts = zip(domain.split(values), domain.sizes, strict=True)
+        norms = torch.cat([vector_norm(part, dim=-2) / n**0.5 for part, n in parts])
+    else:
+        norms = vector_norm(values, dim=-2) / domain.n**0.5
     if values.ndim == 3:
         return norms
     return norms.amax(1) if time == "max" else vector_norm(norms, dim=1) / values.shape[1] ** 0.5

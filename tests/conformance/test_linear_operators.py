@@ -10,6 +10,7 @@ from opnet.graphs.runs import Runs, RunSum
 from opnet.graphs.stationary import ToeplitzSum
 from opnet.graphs.tent import TentSum
 from opnet.graphs.tiled_sum import TiledSum
+from opnet.linops.block_diagonal import BlockDiagonal
 from opnet.linops.composed import Product, Scaled, Sum
 from opnet.linops.convolution import Convolution
 from opnet.linops.dense import Dense
@@ -98,6 +99,8 @@ OPERATORS = {
     "ToeplitzSum without diagonal": lambda: ToeplitzSum(
         torch.cos, torch.arange(6).double() / 7, random(6, seed=1), keep_diagonal=False
     ),
+    "BlockDiagonal": lambda: BlockDiagonal([sparse(6, 6), Dense(random(3, 3)), LowRank(random(2, 1), random(2, 1))]),
+    "BlockDiagonal, not square": lambda: BlockDiagonal([Dense(random(2, 3)), Dense(random(4, 2))]),
     "Diagonal": lambda: Diagonal(random(2, 3, 4), axes=2),
     "Diagonal complex": lambda: Diagonal(wave(2, 3)),
     "Identity": lambda: Identity((2, 3)),
