@@ -87,7 +87,7 @@ class LabelledGraph:
         inside = (i >= 0) & (j >= 0)
         of, entry = number[self.features.row_index], self.features.column_index.long()
         kept = of >= 0
-        parts = {name: number[getattr(self, name)] for name in ("train", "validation", "test")}
+        train, validation, test = (number[part] for part in (self.train, self.validation, self.test))
         return replace(
             self,
             adjacency=CSR.from_entries(i[inside], j[inside], self.adjacency.values[inside], (len(nodes),) * 2),
@@ -95,7 +95,9 @@ class LabelledGraph:
                 of[kept], entry[kept], self.features.values[kept], (len(nodes), self.features.shape[1])
             ),
             labels=self.labels[nodes],
-            **{name: part[part >= 0] for name, part in parts.items()},
+            train=train[train >= 0],
+            validation=validation[validation >= 0],
+            test=test[test >= 0],
         )
 
     def with_features_of_norm_one(self, order: int = 1) -> LabelledGraph:
