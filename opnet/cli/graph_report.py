@@ -48,8 +48,8 @@ def graph_report(job: GraphJob, records: Sequence[Record], meta: dict[str, Any])
             "Untrained graph neural differential equations with random weights, against their exact graphon limit. "
             "feature: the error of reading the initial function at n nodes; operator: that of the sampled graph in "
             "place of the graphon; nodal: root mean square at the nodes; time: what finer time steps change; total: "
-            "all of it. Intervals cover what seeds and what sizes that are not yet asymptotic change. Dashed lines have "
-            "the theoretical slope."
+            "all of it. Intervals cover what seeds and what sizes that are not yet asymptotic change. Dashed lines "
+            "have the theoretical slope."
         )
         caption = "Error against the number of nodes, a dot a seed."
         report.figures(*((draw(study.plot, title=title), caption) for title, study in job.convergence_studies.items()))
