@@ -58,11 +58,13 @@ class GraphFilter(nn.Module):
         H = self.coefficients(t)
         taps, in_features, out_features = H.shape
         if in_features <= out_features:
-            # Shift the few inputs, then mix all their powers in one product.
-            powers = [X]
-            for _ in range(taps - 1):
-                powers.append(_shifted(shift, powers[-1]))
-            Y = torch.cat(powers, -1) @ H.reshape(taps * in_features, out_features) + self.bias
+            # Shift the few inputs; each power is mixed onto the sum of those before it.
+            power = X.reshape(-1, in_features)
+            Y = torch.addmm(self.bias, power, H[0])
+            for h in H[1:].unbind():
+                power = shift.columns(power.reshape(len(X), -1)).reshape(-1, in_features)
+                Y.addmm_(power, h)
+            Y = Y.view(*X.shape[:-1], out_features)
         else:
             # Mix first, so that only the few outputs are shifted (Horner's rule in S).
             mixed = X @ H.transpose(0, 1).reshape(in_features, taps * out_features)
