@@ -66,8 +66,9 @@ class TentSum(KernelSum):
         if self.order is not None:
             g, positions = g[..., self.order, :], positions[self.order]
         P, Q = torch.cumsum(g, -2), torch.cumsum(positions * g, -2)
-        G, M = P[..., -1:, :], Q[..., -1:, :]
-        y = torch.addcmul(G - M + 2 * Q, positions, G - 2 * P)
+        G, M = P[..., -1:, :].clone(), Q[..., -1:, :].clone()
+        # In place: fresh memory costs as much as the sums.
+        y = Q.mul_(2).add_(G - M).addcmul_(positions, P.mul_(-2).add_(G))
         if self.rank_of is not None:
             y = y[..., self.rank_of, :]
         return y.to(self.dtype)
