@@ -6,8 +6,8 @@ Errors are split into feature, operator, nodal, time-stepping and total parts
 (`opnet.evaluation.graphon_study.split_error`), float64, against the true limit; random graphs of density n^-s are
 measured in alpha n. Then the slopes of static figures of a deep hexaflake, and the protocol of arXiv 2510.03923 as
 published (`opnet.evaluation.published_protocol`) beside an independent re-run of it, and beside the split of the same
-models' errors, which explains it. Exit status 1 where a part misses its theoretical order by more than its tolerance,
-or the protocol's slope the re-run's by more than .08.
+models' errors, which explains it; the hexaflake's slope was fitted by how its raster lies. Exit status 1 where a part
+misses its theoretical order by more than its tolerance, or the protocol's slope the re-run's by more than .08.
 """
 
 import argparse

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from opnet.core.errors import SolveError, TrainingError
 from opnet.core.expect import expect, integer
 from opnet.data.labelled_graph import LabelledGraph
+from opnet.evaluation.evaluate import evaluating
 from opnet.graphs.graph import Graph
 from opnet.spaces.streams import stream
 from opnet.training.guards import largest_allowed
@@ -130,11 +131,8 @@ def accuracy(model: nn.Module, data: LabelledGraph, nodes: Tensor, normalisation
 
 def _measure(model: nn.Module, graph: Graph, data: LabelledGraph, nodes: Tensor) -> tuple[float, float]:
     """Accuracy and cross-entropy on the nodes."""
-    training = model.training
-    model.eval()
-    with torch.no_grad():
+    with evaluating(model):
         logits = model(graph, data.features)[0, nodes]
-    model.train(training)
     labels = data.labels[nodes]
     share = float((logits.argmax(-1) == labels).to(torch.float64).mean())
     return share, float(nn.functional.cross_entropy(logits, labels))

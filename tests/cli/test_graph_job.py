@@ -68,7 +68,10 @@ def test_a_graph_run_reports_orders_beside_theory_and_the_transfer_matrix(recipe
         ("data.graphon.name=tnet", "[data] graphon: unknown graphon 'tnet' (did you mean 'tent'?)"),
         ("data.graphon.level=2", "[data] graphon hsbm: level: unknown key (did you mean 'levels'?)"),
         ("data.graphon.levels=0", "hsbm: expected 1 to 12 levels, found 0"),
-        ("data.regime=cells", "[data] regime: expected one of weighted, cell, centre, published, random, found 'cells'"),
+        (
+            "data.regime=cells",
+            "[data] regime: expected one of weighted, cell, centre, published, random, found 'cells'",
+        ),
         ("data.coupling=cosine", "expected one of sine, linear, consensus, found 'cosine'"),
         ("model.features=[1, 4, 2]", "[model] features: expected at least two positive numbers, first and last equal"),
         ("model.activation=tan", "unknown activation 'tan' (did you mean 'tanh'?)"),

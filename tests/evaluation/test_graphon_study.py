@@ -10,6 +10,7 @@ from opnet.graphs.graphons import (
     exponential_of_powers,
     hsbm,
     sigmoid_of_squares,
+    square_and_root,
     stochastic_block,
     tent,
     weierstrass,
@@ -60,6 +61,12 @@ def test_orders_are_those_of_theory(case):
             assert study[part].errors.max() < 1e-12
         else:
             assert abs(study[part].local_orders[-1] - expected) <= abs(study[part].order - expected) + 2e-3
+
+
+def test_a_derivative_that_is_just_not_square_integrable_slows_the_operator_by_little():
+    study = study_graphon(square_and_root(), [200, 400, 800], range(2))
+    assert all(study[part].agrees for part in ("feature", "operator", "nodal"))
+    assert -1 < study["operator"].order < -0.96
 
 
 def test_random_graphs_follow_the_square_root():

@@ -32,7 +32,7 @@ def test_finds_the_law(rate, floor):
 def test_no_law_is_fitted_where_sizes_do_not_matter(noise):
     result = study(law(0.0, 1.0, 0.05, noise=noise), seeds=range(5))
     assert result.fit("graph") is None
-    assert "transfer_rate" not in {r["name"] for r in result.records()}
+    assert {r["name"] for r in result.records()} == {"transfer_error", "zero_shot_over_retrained"}
 
 
 def test_no_law_is_fitted_to_errors_that_grow():

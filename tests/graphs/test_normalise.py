@@ -73,6 +73,19 @@ def test_what_cannot_be_normalised_is_refused(matrix, arguments, message):
         normalised_shift(Dense(matrix), **arguments)
 
 
+def test_one_edge_one_way_shows_beside_a_hub():
+    n = 20_000
+    spoke, hub = torch.arange(1, n), torch.zeros(n - 1, dtype=torch.int64)
+    row, column = torch.cat([spoke, hub]), torch.cat([hub, spoke])
+
+    def star(kept):
+        return CSR.from_entries(row[kept], column[kept], torch.ones(int(kept.sum())), (n, n))
+
+    normalised_shift(star(row >= 0), "symmetric")
+    with pytest.raises(ValueError, match="expected a symmetric one, found row and column 7 to differ"):
+        normalised_shift(star(row != 7), "symmetric", self_loops=True)
+
+
 def test_a_directed_graph_can_walk():
     directed = Dense(torch.tensor([[0.0, 1.0], [0.5, 0.5]]))
     torch.testing.assert_close(normalised_shift(directed, "random_walk").to_dense(), directed.matrix)

@@ -63,8 +63,7 @@ def edges_of(shift: LinearOperator) -> CSR:
             f"attention: expected a graph whose edges are known, a CSR or Dense, found {type(shift).__name__}"
         )
     i, j = torch.nonzero(shift.matrix, as_tuple=True)
-    rows = torch.cat([i.new_zeros(1), torch.bincount(i, minlength=shift.shape[0]).cumsum(0)])
-    return CSR(rows, j, shift.matrix[i, j], shift.shape)
+    return CSR.from_entries(i, j, shift.matrix[i, j], shift.shape)
 
 
 def _softmax_of_rows(scores: Tensor, row: Tensor, n: int) -> Tensor:
