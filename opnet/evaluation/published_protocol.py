@@ -36,10 +36,10 @@ def published_study(
     reference makes n^-p read as n^-p - reference^-p (see `reference_bias`); and the tolerance is near the smallest
     errors. `study_graphon` tells these apart.
 
-    How the raster of {0,1}-valued graphons lies is not known. Of three ways tried, `sample_graph` takes the one by
-    which hexaflake(10) reads -.78, as an independent re-run does (-.79): points from edge to edge. Centres of pixels
-    read -.65 there, pixels that meet the set -1.00. So this slope was fitted, not predicted; hsbm(5) reads -.88 by all
-    three.
+    How the raster of {0,1}-valued graphons lies is not known. Of five ways tried, `sample_graph` takes the one by which
+    hexaflake(10) reads -.78, as an independent re-run does (-.79): the nearest of points from edge to edge (rounded
+    down it reads the same). Centres of pixels read -.65 there, pixels that meet the set or hold a piece's centre -1.00.
+    So this slope was fitted, not predicted; hsbm(5) reads -.88 by each of the three it was tried with.
 
     Args:
         W: the graphon.
