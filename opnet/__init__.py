@@ -14,6 +14,7 @@ from opnet.data.formats.planetoid import read_planetoid
 from opnet.data.formats.the_well_write import write_the_well
 from opnet.data.generate import generate
 from opnet.data.graph_trajectories import graph_trajectories
+from opnet.data.graphs_dataset import GraphsDataset
 from opnet.data.import_dataset import import_dataset
 from opnet.data.labelled_graph import LabelledGraph
 from opnet.data.recipe import DataRecipe

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from opnet.core.expect import expect, found
+from opnet.graphs.batch import batch_graphs
 from opnet.graphs.graph import Graph
 from opnet.spaces.grid import Grid
 from opnet.spaces.statistics import ChannelStatistics, RunningStatistics
@@ -25,7 +26,8 @@ class Batch:
     """Samples that share one domain.
 
     Attributes:
-        inputs: (batch, channel, *grid) on a `Grid`, (batch, node, feature) on a `Graph`.
+        inputs: (batch, channel, *grid) on a `Grid`, (batch, node, feature) on a `Graph`, (1, node of any graph,
+            feature) on a batch of graphs, whose members are the samples' own.
         targets: the same form; with times (batch, time, channel, *grid) or (batch, time, node, feature).
         domain: where the values sit.
         times: for trajectories, the times of the targets, the first that of the inputs.
@@ -40,8 +42,16 @@ class Batch:
     index: Tensor | None = None
     parameters: dict[str, Tensor] | None = None
 
+    def __len__(self) -> int:
+        """Number of samples."""
+        members = len(self.domain.sizes) if isinstance(self.domain, Graph) else 1
+        return members * len(self.inputs)
+
     def take(self, index: Tensor) -> Batch:
         """The samples at the positions `index` of this batch."""
+        if isinstance(self.domain, Graph) and self.domain.members:
+            samples = self._each()
+            return side_by_side([samples[i] for i in index.tolist()])
         parameters = None if self.parameters is None else {k: v[index] for k, v in self.parameters.items()}
         return replace(
             self,
@@ -50,6 +60,19 @@ class Batch:
             index=None if self.index is None else self.index[index.to(self.index.device)],
             parameters=parameters,
         )
+
+    def _each(self) -> list[Batch]:
+        """The samples of a batch of graphs, one by one."""
+        assert isinstance(self.domain, Graph)
+        if len(self.inputs) != 1:
+            raise ValueError(f"Batch: expected one signal on each graph of a batch, found {len(self.inputs)}")
+        parts = zip(self.domain.members, *map(self.domain.split, (self.inputs, self.targets)), strict=True)
+        samples = []
+        for i, (graph, inputs, targets) in enumerate(parts):
+            index = None if self.index is None else self.index[i : i + 1]
+            parameters = None if self.parameters is None else {k: v[i : i + 1] for k, v in self.parameters.items()}
+            samples.append(Batch(inputs, targets, graph, self.times, index, parameters))
+        return samples
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Batch:
         """Inputs, targets and graph on another device or in another floating dtype; a grid has neither."""
@@ -63,6 +86,7 @@ class Dataset(ABC):
 
     Attributes:
         domain: the `Grid` or `Graph` all samples share.
+        shares_domain: False where samples are on graphs of their own, which their batches bring (`GraphsDataset`).
         discretisation_error: relative L2 error of each target as the data set estimates it; None where unknown.
         residual: relative algebraic residual of each target as its solver left it; None where unknown.
         diagnostics: further numbers of each sample, by name.
@@ -70,6 +94,7 @@ class Dataset(ABC):
     """
 
     domain: Domain
+    shares_domain: bool = True
     discretisation_error: Tensor | None = None
     residual: Tensor | None = None
     diagnostics: Mapping[str, Tensor] = MappingProxyType({})
@@ -141,7 +166,9 @@ class Dataset(ABC):
         return values if self.domain_is_grid else values.transpose(1, 2)
 
     def in_memory(self) -> ArrayDataset:
-        """The same samples read once and for all."""
+        """The same samples read once and for all; `ValueError` for samples that do not share their domain."""
+        if not self.shares_domain:
+            raise ValueError("in_memory: expected samples on one domain, found several graphs; hold each part")
         batch = self.all()
         return ArrayDataset(
             batch.inputs,
@@ -271,6 +298,7 @@ class Subset(Dataset):
 
     def __init__(self, whole: Dataset, indices: Tensor) -> None:
         self.whole, self.indices, self.domain, self.times = whole, indices, whole.domain, whole.times
+        self.shares_domain = whole.shares_domain
         self.diagnostics = {name: values[indices] for name, values in whole.diagnostics.items()}
         if whole.discretisation_error is not None:
             self.discretisation_error = whole.discretisation_error[indices]
@@ -285,6 +313,25 @@ class Subset(Dataset):
 
     def frames(self, samples: np.ndarray, frames: np.ndarray) -> Tensor:
         return self.whole.frames(self.indices.numpy()[samples], frames)
+
+
+def side_by_side(samples: Sequence[Batch]) -> Batch:
+    """Batches of one sample on a graph each, (1, node, feature), as one on the batch of their graphs.
+
+    Raises:
+        ValueError: from `batch_graphs`, where the graphs do not fit together.
+    """
+    first = samples[0]
+    index = [sample.index for sample in samples if sample.index is not None]
+    names = () if first.parameters is None else first.parameters
+    return Batch(
+        torch.cat([sample.inputs for sample in samples], 1),
+        torch.cat([sample.targets for sample in samples], -2),
+        batch_graphs([sample.domain for sample in samples]),  # type: ignore[misc]  # which says so of a grid
+        first.times,
+        torch.cat(index) if len(index) == len(samples) else None,
+        {name: torch.cat([(sample.parameters or {})[name] for sample in samples]) for name in names} or None,
+    )
 
 
 def positions(indices: Sequence[int] | Tensor | np.ndarray, length: int) -> np.ndarray:

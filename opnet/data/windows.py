@@ -90,7 +90,9 @@ class Rollouts(Dataset):
 
 
 def frames_of(data: Dataset) -> int:
-    """How many frames the trajectories of `data` have; `ValueError` for data without times."""
+    """How many frames the trajectories of `data` have; `ValueError` for data without times or on several graphs."""
+    if not data.shares_domain:
+        raise ValueError("expected trajectories on one domain to cut, found several graphs; cut each part by itself")
     if data.times is None:
         raise ValueError(
             "expected trajectories, found samples without times; foreign files that hold frames are read with "

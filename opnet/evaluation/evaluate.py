@@ -33,7 +33,8 @@ class Row:
         mean: over samples and channels.
         low, high: 95 % bootstrap interval of the mean over samples; None where there is one sample.
         per_sample: (sample,), in the order of the data set: compare models by differences of these.
-        resolution: nodes an axis of the data, where the error was measured.
+        resolution: nodes an axis of the data, where the error was measured; of samples on several graphs, the nodes of
+            each.
         inference: "native" or "subsample_interpolate".
         inferred_at: nodes an axis at which the model ran.
         unit: of the metric.
@@ -144,7 +145,7 @@ def measure(
             batch = dataset.batch(range(start, min(start + batch_size, len(dataset))))
             # Targets keep their precision: the error is that of the prediction alone.
             prediction = ask(model, batch if own is None else batch.to(own.device, own.dtype))
-            _check_finite(prediction, start)
+            _check_finite(prediction, batch.domain, start)
             for metric, parts in zip(metrics, values, strict=True):
                 found = metric(prediction, batch.targets.to(prediction.device), batch.domain)
                 parts.append(found.double().mean(1).cpu())
@@ -164,8 +165,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _check_finite(prediction: Tensor, start: int) -> None:
-    finite = torch.isfinite(prediction).flatten(1).all(1)
+def _check_finite(prediction: Tensor, domain: Domain, start: int) -> None:
+    parts = (prediction,) if isinstance(domain, Grid) else domain.split(prediction)
+    finite = torch.cat([torch.isfinite(part).flatten(1).all(1) for part in parts])
     if not finite.all():
         sample = start + int(torch.nonzero(~finite)[0])
         message = f"evaluate: the prediction for sample {sample} of the data set is not finite"
@@ -173,7 +175,7 @@ def _check_finite(prediction: Tensor, start: int) -> None:
 
 
 def _shape(domain: Domain) -> tuple[int, ...]:
-    return domain.shape if isinstance(domain, Grid) else (domain.n,)
+    return domain.shape if isinstance(domain, Grid) else domain.sizes
 
 
 def _strides(grid: Grid, coarse: Grid) -> tuple[slice, ...]:

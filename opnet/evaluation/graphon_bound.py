@@ -103,6 +103,7 @@ def a_priori_bound(
     density: float = 1.0,
     keep_diagonal: bool = True,
     seed: int = 0,
+    observed: float | None = None,
 ) -> Bound:
     """A computed bound of the distance between a GNDE on n nodes and its graphon limit, beside the distance itself.
 
@@ -131,6 +132,7 @@ def a_priori_bound(
         W, n, regime, nodes, density, keep_diagonal, seed: as for `sample_graph`.
         x0: features at points, shape (point,) -> (1, point, feature).
         ts: float64, ascending; the observed error is a supremum over these.
+        observed: the total `split_error` of the same arguments, where it is known already.
 
     Raises:
         ValueError: for weights or times that are not float64, times that do not ascend, several functions x0, an
@@ -155,7 +157,8 @@ def a_priori_bound(
     check_double("a_priori_bound", gnde, ts)
     if ts.ndim != 1 or len(ts) < 2 or not bool((ts.diff() > 0).all()):
         raise ValueError("a_priori_bound.ts: expected at least two ascending times")
-    observed = split_error(gnde, W, n, x0, ts, **options)["total"]  # type: ignore[arg-type]
+    if observed is None:
+        observed = split_error(gnde, W, n, x0, ts, **options)["total"]  # type: ignore[arg-type]
     with torch.no_grad():
         graph = sample_graph(W, n, **options)  # type: ignore[arg-type]
         assert graph.positions is not None

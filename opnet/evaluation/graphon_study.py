@@ -217,7 +217,9 @@ def study_graphon(
         gnde, x0, ts = models.draw(seed)
         sampling = {**options, "density": n**-sparsity, "seed": seed}
         errors = split_error(gnde, W, n, x0, ts, norm=norm, **sampling)
-        return errors | {"bound": a_priori_bound(gnde, W, n, x0, ts, **sampling).value} if bound else errors
+        if bound:
+            errors["bound"] = a_priori_bound(gnde, W, n, x0, ts, observed=errors["total"], **sampling).value
+        return errors
 
     theory: dict[str, Exponent] = {}
     if nodes == "midpoint" and regime != "published":

@@ -155,11 +155,8 @@ class MSE(Metric):
 def _l2(values: Tensor, domain: Domain, time: str) -> Tensor:
     if isinstance(domain, Grid):
         return l2_norm(values, domain)
-    if domain.sizes is not None:
-        parts = zip(domain.split(values), domain.sizes, strict=True)
-        norms = torch.cat([vector_norm(part, dim=-2) / n**0.5 for part, n in parts])
-    else:
-        norms = vector_norm(values, dim=-2) / domain.n**0.5
+    parts = zip(domain.split(values), domain.sizes, strict=True)
+    norms = torch.cat([vector_norm(part, dim=-2) / n**0.5 for part, n in parts])
     if values.ndim == 3:
         return norms
     return norms.amax(1) if time == "max" else vector_norm(norms, dim=1) / values.shape[1] ** 0.5

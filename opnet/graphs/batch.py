@@ -13,7 +13,7 @@ from opnet.linops.sparse import CSR
 
 
 def batch_graphs(graphs: Sequence[Graph]) -> Graph:
-    """One graph whose nodes are those of all graphs, one after the other; `Graph.sizes` tells them apart.
+    """One graph whose nodes are those of all graphs, one after the other; `Graph.members` are the graphs.
 
     A model on graphs runs on it as it runs on each: signals are (1, node of any graph, feature), and no node hears of
     another graph's. An adaptive solver takes one step for all.
@@ -37,13 +37,13 @@ def batch_graphs(graphs: Sequence[Graph]) -> Graph:
     for graph in graphs:
         expect("batch_graphs: graphs", graph, Graph, "graphs such as sample_graph(W, n)")
     shifts = [graph.shift for graph in graphs]
-    sizes = tuple(size for graph in graphs for size in (graph.sizes or (graph.n,)))
+    members = tuple(member for graph in graphs for member in graph.members or (graph,))
     positions = [graph.positions for graph in graphs]
     known = [x for x in positions if x is not None]
     together = torch.cat(known) if len(known) == len(graphs) else None
     sparse = [S for S in shifts if isinstance(S, CSR) and not S.batch_shape]
     if len(sparse) < len(shifts):
-        return Graph(BlockDiagonal(shifts), together, sizes)
+        return Graph(BlockDiagonal(shifts), together, members)
     BlockDiagonal(shifts)  # says what does not fit
     entries = torch.tensor([0, *(len(S.values) for S in sparse)]).cumsum(0)
     nodes = torch.tensor([0, *(graph.n for graph in graphs)]).cumsum(0)
@@ -51,4 +51,4 @@ def batch_graphs(graphs: Sequence[Graph]) -> Graph:
     columns = [S.column_index.long() + int(start) for S, start in zip(sparse, nodes, strict=False)]
     start = torch.cat([*rows, rows[0].new_tensor([int(entries[-1])])])
     n = int(nodes[-1])
-    return Graph(CSR(start, torch.cat(columns), torch.cat([S.values for S in sparse]), (n, n)), together, sizes)
+    return Graph(CSR(start, torch.cat(columns), torch.cat([S.values for S in sparse]), (n, n)), together, members)

@@ -17,15 +17,16 @@ class Graph:
     Args:
         shift: the shift operator S, n x n, such as A / (alpha_n n), normalised already.
         positions: where the nodes sit in [0, 1], ascending, if the graph was sampled from a graphon; shape (n,).
-        sizes: of a batch of graphs (`batch_graphs`), the number of nodes of each; None for a single graph.
+        members: of a batch of graphs (`batch_graphs`), these; none for a single graph.
 
     Raises:
-        ValueError: if the shift operator is not square, the positions are not one a node, or the sizes do not add up.
+        ValueError: if the shift operator is not square, the positions are not one a node, or the members' nodes do not
+            add up to its own.
     """
 
     shift: LinearOperator
     positions: Tensor | None = None
-    sizes: tuple[int, ...] | None = None
+    members: tuple[Graph, ...] = ()
 
     def __post_init__(self) -> None:
         rows, columns = self.shift.shape
@@ -33,8 +34,8 @@ class Graph:
             raise ValueError(f"Graph.shift: expected a square operator, found {rows} x {columns}")
         if self.positions is not None and tuple(self.positions.shape) != (rows,):
             raise ValueError(f"Graph.positions: expected shape ({rows},), found {tuple(self.positions.shape)}")
-        if self.sizes is not None and (sum(self.sizes) != rows or min(self.sizes, default=0) < 1):
-            raise ValueError(f"Graph.sizes: expected positive numbers that add up to {rows}, found {self.sizes}")
+        if sum(self.sizes) != rows:
+            raise ValueError(f"Graph.members: expected graphs whose nodes add up to {rows}, found {self.sizes}")
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Graph:
         """The same graph on another device or in another floating dtype; itself where nothing changes."""
@@ -42,7 +43,7 @@ class Graph:
         if (torch.device(device or shift.device), dtype or shift.dtype) == (shift.device, shift.dtype):
             return self
         positions = None if self.positions is None else self.positions.to(device, dtype)
-        return Graph(shift.to(device, dtype), positions, self.sizes)
+        return Graph(shift.to(device, dtype), positions, tuple(member.to(device, dtype) for member in self.members))
 
     def split(self, signals: Tensor) -> tuple[Tensor, ...]:
         """The signals of each graph of a batch; of a single graph, themselves.
@@ -51,7 +52,12 @@ class Graph:
         """
         if signals.ndim < 2 or signals.shape[-2] != self.n:
             raise ValueError(f"Graph.split: expected (..., {self.n}, feature), found {tuple(signals.shape)}")
-        return signals.split(list(self.sizes or (self.n,)), -2)
+        return signals.split(list(self.sizes), -2)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of nodes of each graph of a batch; of a single graph, its own."""
+        return tuple(member.n for member in self.members) or (self.n,)
 
     @property
     def n(self) -> int:

@@ -46,7 +46,8 @@ class TrainingBatches:
                 raise ValueError("FitConfig.augmentation: 'dihedral' expects data on a Grid, found a Graph")
             check_square(first.domain)
         n_bytes = (first.inputs.numel() + first.targets.numel()) * config.dtype.itemsize * self.size
-        self._whole = self._moved(dataset.all()) if n_bytes <= MEMORY_LIMIT else None
+        held = dataset.shares_domain and n_bytes <= MEMORY_LIMIT
+        self._whole = self._moved(dataset.all()) if held else None
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
 
     @property

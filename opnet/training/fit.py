@@ -216,7 +216,7 @@ class _Training:
             group["lr"] = rate
         self.optimizer.step()
         self.standing.step += 1
-        self.standing.loss_sum += self.guard.loss * len(batch.inputs)
+        self.standing.loss_sum += self.guard.loss * len(batch)
         self.progress(self.standing.step, self.total, f"epoch {epoch + 1}, loss {self.guard.loss:.4g}")
 
     def _loss(self, step: int, batch: Batch) -> Tensor:

@@ -89,4 +89,4 @@ class Guard:
 
 def indices_of(batch: Batch) -> list[int]:
     """Positions of the samples in their data set."""
-    return list(range(len(batch.inputs))) if batch.index is None else batch.index.tolist()
+    return list(range(len(batch))) if batch.index is None else batch.index.tolist()

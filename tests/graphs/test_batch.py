@@ -50,7 +50,7 @@ def test_batches_of_batches_and_moves_keep_the_sizes():
     [
         (lambda: batch_graphs([]), "at least one graph, found none"),
         (lambda: batch_graphs([SPARSE[0], SPARSE[1].to(dtype=torch.float32)]), "one dtype and device"),
-        (lambda: Graph(Dense(torch.eye(3)), sizes=(1, 1)), "add up to 3"),
+        (lambda: Graph(Dense(torch.eye(3)), members=(Graph(Dense(torch.eye(2))),)), "add up to 3"),
         (lambda: batch_graphs(SPARSE).split(torch.zeros(1, 5, 2)), "expected .*121, feature"),
     ],
 )
