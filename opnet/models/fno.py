@@ -12,15 +12,15 @@ from torch.nn.functional import gelu
 from opnet.core.expect import integer, integers
 from opnet.core.registry import register
 from opnet.core.typing import Float
-from opnet.models.base import Model
 from opnet.models.blocks.spectral import SpectralConvolution
+from opnet.models.grid_model import GridModel
 from opnet.spaces.grid import Grid
 from opnet.spaces.interpolation import close_ends, open_ends
 from opnet.spaces.transforms import BASES, SpectralTransform
 
 
 @register("model", "FNO")
-class FNO(Model):
+class FNO(GridModel):
     """The Fourier neural operator on a box in one to three dimensions.
 
         v_0 = P (a, coordinates),   v_{j+1} = gelu(W_j v_j + b_j + T^-1 (R_j . T v_j)),   u = Q(v_n)
@@ -61,7 +61,6 @@ class FNO(Model):
     ValueError: modes: expected 1 to 2 on axis 0, the most that 4 cell nodes resolve in the fourier basis, found 4
     """
 
-    domain = "grid"
     registered_name = "FNO"
 
     def __init__(
@@ -93,7 +92,13 @@ class FNO(Model):
             "zero_boundary": zero_boundary,
         }
         _check_arguments(self.arguments)
-        self.in_channels, self.modes, self.basis, self.padding = in_channels, modes, basis, padding
+        self.in_channels, self.dim, self.modes, self.basis, self.padding = (
+            in_channels,
+            len(modes),
+            modes,
+            basis,
+            padding,
+        )
         self.symmetric, self.zero_boundary = symmetric, zero_boundary
         self.lifting = nn.Linear(in_channels + (2 if symmetric else len(self.modes)), width)
         self.spectral = nn.ModuleList(
@@ -110,11 +115,10 @@ class FNO(Model):
 
         # shape: (batch, in_channels, *grid) -> (batch, out_channels, *grid)
         """
-        self._check_inputs(inputs)
-        grid = grid or Grid(tuple(inputs.shape[2:]), nodes="cell")
+        grid = self.checked(inputs, grid)
         inputs, closed = close_ends(inputs, grid)
         transform = self._transform(closed, inputs)
-        x = _unit_coordinates(closed, inputs)
+        x = closed.unit_coordinates(inputs.dtype, inputs.device)
         features = _symmetric_features(x) if self.symmetric else x
         v = torch.cat([inputs, features.expand(len(inputs), *features.shape)], 1)
         # (*grid, batch, channel) from here on: see SpectralConvolution.
@@ -128,16 +132,6 @@ class FNO(Model):
             u = u * (4 * x * (1 - x)).prod(0)
         return open_ends(u, grid).contiguous()
 
-    def _check_inputs(self, inputs: Tensor) -> None:
-        dtype = self.lifting.weight.dtype
-        if inputs.ndim != 2 + len(self.modes) or inputs.shape[1] != self.in_channels:
-            raise ValueError(
-                f"inputs: expected (batch, {self.in_channels}, *grid) with {len(self.modes)} grid axes, "
-                f"found {tuple(inputs.shape)}"
-            )
-        if inputs.dtype != dtype:
-            raise ValueError(f"inputs: expected {dtype}, the model's dtype, found {inputs.dtype}")
-
     def _transform(self, grid: Grid, like: Tensor) -> SpectralTransform:
         key = (grid, like.dtype, like.device)
         if key not in self._transforms:
@@ -145,14 +139,6 @@ class FNO(Model):
                 grid, self.modes, self.basis, padding=self.padding, dtype=like.dtype, device=like.device
             )
         return self._transforms[key]
-
-
-def _unit_coordinates(grid: Grid, like: Tensor) -> Tensor:
-    """Coordinates of the nodes scaled to [0, 1].  # shape: (dim, *grid)"""
-    low = torch.tensor([low for low, _ in grid.extent], dtype=torch.float64, device=like.device)
-    lengths = torch.tensor(grid.lengths, dtype=torch.float64, device=like.device)
-    wide = (-1, *(1,) * grid.dim)
-    return ((grid.coordinates(device=like.device) - low.reshape(wide)) / lengths.reshape(wide)).to(like.dtype)
 
 
 def _symmetric_features(x: Tensor) -> Tensor:

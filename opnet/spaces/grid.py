@@ -102,6 +102,15 @@ class Grid:
         axes = [self.axis(i, dtype, device) for i in range(self.dim)]
         return torch.stack(torch.meshgrid(*axes, indexing="ij"))
 
+    def unit_coordinates(
+        self, dtype: torch.dtype = torch.float64, device: Any = None
+    ) -> Float[torch.Tensor, "dim *shape"]:
+        """Coordinates of every node scaled to [0, 1]."""
+        wide = (-1, *(1,) * self.dim)
+        low = torch.tensor([low for low, _ in self.extent], dtype=torch.float64, device=device).reshape(wide)
+        lengths = torch.tensor(self.lengths, dtype=torch.float64, device=device).reshape(wide)
+        return ((self.coordinates(device=device) - low) / lengths).to(dtype)
+
     def axis_weights(
         self, axis: int, dtype: torch.dtype = torch.float64, device: Any = None
     ) -> Float[torch.Tensor, " n"]:

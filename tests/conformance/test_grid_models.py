@@ -38,6 +38,11 @@ def title(config):
 
 
 each_model = pytest.mark.parametrize("config", CASES, ids=title)
+each_invariant_model = pytest.mark.parametrize(
+    "config",
+    [case for case in CASES if getattr(lookup("model", case["class"]), "discretisation_invariant", True)],
+    ids=title,
+)
 
 
 def make(config, dtype=torch.float64):
@@ -70,7 +75,7 @@ def test_the_same_weights_run_at_every_resolution_and_placement(config, nodes):
         assert torch.isfinite(outputs).all()
 
 
-@each_model
+@each_invariant_model
 @pytest.mark.parametrize("nodes", PLACEMENTS)
 def test_outputs_converge_as_the_grid_is_refined(config, nodes):
     """One input function at h, h/2, h/4, compared at the nodes the grids share: the changes fall, at first order or
@@ -164,16 +169,31 @@ def test_training_after_inference_mode(config):
 
 
 @each_model
+def test_grids_need_not_be_square(config):
+    if config["class"] == "Symmetrised" or config.get("symmetric"):
+        pytest.skip("of squares alone")
+    grid = Grid((13, 20), nodes="cell")
+    assert make(config)(smooth(grid), grid).shape == (2, 2, 13, 20)
+
+
+@each_model
+def test_the_same_seed_makes_the_same_model(config):
+    grid = Grid((12, 12))
+    assert torch.equal(make(config)(smooth(grid), grid), make(config)(smooth(grid), grid))
+
+
+@each_model
 @pytest.mark.parametrize(
     ("inputs", "grid", "message"),
     [
         (torch.zeros(2, 3, 12, 12, dtype=torch.float64), None, "expected"),
         (torch.zeros(2, 12, 12, dtype=torch.float64), None, "expected"),
+        (torch.zeros(0, 1, 12, 12, dtype=torch.float64), None, "expected"),
         (torch.zeros(2, 1, 12, 12), None, "expected torch.float64.* found torch.float32"),
         (torch.zeros(2, 1, 12, 12, dtype=torch.int64), None, "expected .* found torch.int64"),
         (torch.zeros(2, 1, 12, 12, dtype=torch.float64), Grid((13, 13)), r"expected .*13, 13"),
     ],
-    ids=["channels", "axes", "single precision", "integers", "another grid"],
+    ids=["channels", "axes", "no samples", "single precision", "integers", "another grid"],
 )
 def test_inputs_that_do_not_fit_are_refused(config, inputs, grid, message):
     with pytest.raises(ValueError, match=message):

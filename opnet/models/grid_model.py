@@ -1,0 +1,48 @@
+"""`GridModel`: what operator models on grids have in common."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from opnet.models.base import Model
+from opnet.spaces.grid import Grid
+
+
+class GridModel(Model):
+    """`u = G(a)` for functions on a grid: `forward(inputs, grid=None)`; without a grid the nodes are cells of the unit
+    box.
+
+    Attributes:
+        discretisation_invariant: whether the same weights mean one operator, which outputs approach as the grid is
+            refined; False where they are bound to a spacing.
+        in_channels: channels of a.
+        dim: axes of the grid; None: any.
+    """
+
+    domain = "grid"
+    discretisation_invariant: ClassVar[bool] = True
+    in_channels: int
+    dim: int | None = None
+
+    def checked(self, inputs: Tensor, grid: Grid | None) -> Grid:
+        """The grid `inputs` lie on.
+
+        Raises:
+            ValueError: for inputs whose channels, axes, dtype or grid do not fit, and an empty batch.
+        """
+        axes = inputs.ndim - 2
+        wanted = "" if self.dim is None else f" with {self.dim} grid axes"
+        if axes < 1 or axes != (self.dim or axes) or inputs.shape[1] != self.in_channels or len(inputs) < 1:
+            raise ValueError(
+                f"inputs: expected (batch, {self.in_channels}, *grid){wanted}, found {tuple(inputs.shape)}"
+            )
+        dtype = next(p.dtype for p in self.parameters() if p.is_floating_point())
+        if inputs.dtype != dtype:
+            raise ValueError(f"inputs: expected {dtype}, the model's dtype, found {inputs.dtype}")
+        if grid is None:
+            return Grid(tuple(inputs.shape[2:]), nodes="cell")
+        if tuple(inputs.shape[2:]) != grid.shape:
+            raise ValueError(f"inputs: expected {grid.shape} nodes, the grid's, found {tuple(inputs.shape[2:])}")
+        return grid
