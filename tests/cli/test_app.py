@@ -327,6 +327,7 @@ def test_square_brackets_are_no_markup(recipe, capsys):
     assert "a [/b] c" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_same_weights(recipe, monkeypatch):
     # Only what is interrupted needs a process of its own; the rest runs here, as warm and on as many threads.
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

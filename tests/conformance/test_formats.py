@@ -125,8 +125,12 @@ def test_provenance_and_digest_vouch_for_the_files(name, example):
     assert all(isinstance(note, str) and note.endswith(".") for note in splits.notes)
 
 
+few_faults_and_many = pytest.mark.parametrize("faults", [8, pytest.param(40, marks=pytest.mark.slow)])
+
+
 @each_example
-def test_damage_never_passes_as_other_values_of_the_same_digest(name, example):
+@few_faults_and_many
+def test_damage_never_passes_as_other_values_of_the_same_digest(name, example, faults):
     """Formats without checksums cannot tell a flipped bit from data; the digest that names the data then differs."""
     folder, read = example
     sound, files = read(), files_below(folder)
@@ -138,18 +142,19 @@ def test_damage_never_passes_as_other_values_of_the_same_digest(name, example):
         return "" if same or found.digest != sound.digest else "other values read"
 
     chance = random.Random(0)
-    silent = damage.damage(lambda: chance.choice(files), passed, chance, 40, 15)
+    silent = damage.damage(lambda: chance.choice(files), passed, chance, faults, faults // 2)
     assert [fault for trials in silent.values() for fault in trials if fault] == []
 
 
 @each_example
-def test_no_damage_passes_where_sums_are_listed(name, example):
+@few_faults_and_many
+def test_no_damage_passes_where_sums_are_listed(name, example, faults):
     folder, read = example
     foreign_files.write_sums(folder)
     read()
     files = files_below(folder)
     chance = random.Random(0)
-    silent = damage.damage(lambda: chance.choice(files), lambda: f"{read().digest} read", chance, 60, 20)
+    silent = damage.damage(lambda: chance.choice(files), lambda: f"{read().digest} read", chance, faults, faults // 2)
     assert [fault for trials in silent.values() for fault in trials if fault] == []
 
 

@@ -314,6 +314,7 @@ class TestOperatorsOfEachKind:
         exact = torch.linalg.solve(matrix.mH, b.unsqueeze(-1)).squeeze(-1)
         torch.testing.assert_close(solution.value, exact, rtol=1e-8, atol=1e-8)
 
+    @pytest.mark.slow
     def test_gradients(self, solver, kind, matrix):
         matrix, b = matrix[0], random(12, seed=1, dtype=matrix.dtype)
         matrix, b = matrix[:4, :4].contiguous(), b[:4]

@@ -48,7 +48,10 @@ ORDERS = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+QUICK = ("tent", "hsbm", "hsbm, aligned", "weierstrass")
+
+
+@pytest.mark.parametrize("case", [c if c in QUICK else pytest.param(c, marks=pytest.mark.slow) for c in CASES])
 def test_orders_are_those_of_theory(case):
     W, sizes, options = CASES[case]
     study = study_graphon(W, sizes, range(2), **options)

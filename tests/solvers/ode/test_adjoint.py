@@ -57,7 +57,7 @@ def check(case, found, function):
         assert error < 1e-7, (name, float(error))
 
 
-ADAPTIVE = [BS3(), Dopri5(), DOP853(), Rodas4(), ARK4()]
+ADAPTIVE = [Dopri5(), Rodas4(), *(pytest.param(m, marks=pytest.mark.slow) for m in (BS3(), DOP853(), ARK4()))]
 
 
 @pytest.mark.parametrize("method", ADAPTIVE, ids=lambda m: type(m).__name__)
@@ -91,7 +91,7 @@ def test_gradients_of_chosen_steps(method, setting):
 
 
 @pytest.mark.parametrize("method", [RK4(), Dopri5(adaptive=False), Kvaerno3(adaptive=False), Rodas4(adaptive=False)])
-@pytest.mark.parametrize("own_times", [False, True])
+@pytest.mark.parametrize("own_times", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_gradients_of_equal_steps(method, own_times):
     case = Case(own_times)
     found, _ = case.gradients(method, step=0.28)

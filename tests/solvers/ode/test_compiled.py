@@ -55,6 +55,7 @@ def alone(code: str, **environment: str) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_follows_the_eager_loop_and_the_values_that_f_closes_over() -> None:
     """Outputs denser and sparser than steps, rejected steps among them; other values compile nothing; a branch is said.

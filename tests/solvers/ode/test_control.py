@@ -37,7 +37,7 @@ def test_not_a_number_shrinks_the_step():
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=repr)
-@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("joint", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_all_gains_meet_the_tolerance(control, joint):
     from dataclasses import replace
 

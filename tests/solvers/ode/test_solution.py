@@ -78,7 +78,7 @@ def test_forms_of_state():
     assert scalar.dense(torch.tensor([0.5])).shape == (1,)
 
 
-@pytest.mark.parametrize("method", [Tsit5(), DOP853(), RK4()], ids=repr)
+@pytest.mark.parametrize("method", [pytest.param(Tsit5(), marks=pytest.mark.slow), DOP853(), RK4()], ids=repr)
 def test_gradients(method):
     """To y0, args, ts and the times it is called with, the very start included."""
     ts, at = torch.tensor([0.1, 1.0], dtype=F64), torch.tensor([0.1, 0.35, 0.8], dtype=F64)

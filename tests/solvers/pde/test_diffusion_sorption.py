@@ -33,6 +33,7 @@ def test_what_flows_in_and_out_is_what_is_held():
     torch.testing.assert_close(total, inflow - end)
 
 
+@pytest.mark.slow
 def test_estimates_are_calibrated():
     problem = DiffusionSorption(times=100.0)
     coarse = problem.sample(3, [0], 16)

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from pde_orders.states import Given
 
@@ -8,6 +9,7 @@ def soliton(c, centre):
     return lambda x: 3 * c / torch.cosh(c**0.5 * (x[0] - centre) / 2) ** 2
 
 
+@pytest.mark.slow
 def test_a_fast_soliton_passes_a_slow_one():
     """Afterwards both have their shapes, shifted by +- ln((a + b) / (a - b)) 2 / (their root) with roots a, b."""
     fast, slow = 1.0, 0.25

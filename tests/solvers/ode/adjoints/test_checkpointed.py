@@ -67,12 +67,12 @@ SLOW = pytest.mark.slow
     [
         (Dopri5(), False, {}),
         (Tsit5(), True, {}),
-        (DOP853(), False, JOINT),
+        pytest.param(DOP853(), False, JOINT, marks=SLOW),
         (RK4(), False, {"step": 0.1}),
         (RK4(), True, {"step": 0.1}),
         pytest.param(Kvaerno3(), False, {"rtol": 1e-3}, marks=SLOW),
         (Rodas5P(), True, {}),
-        (Kvaerno5(), False, JOINT),
+        pytest.param(Kvaerno5(), False, JOINT, marks=SLOW),
     ],
 )
 def test_equals_direct(method, own_times, options, memory):
@@ -95,7 +95,7 @@ def stochastic(f, args):
 @pytest.mark.parametrize(
     ("method", "form", "options"),
     [
-        (ARK4(), split, {}),
+        pytest.param(ARK4(), split, {}, marks=SLOW),
         pytest.param(ARK4(), split, JOINT, marks=SLOW),
         (SRIW1(), stochastic, {"rtol": 1e-2, "times": False}),
     ],

@@ -52,11 +52,11 @@ def error(found, expected):
     ("method", "own_times", "options"),
     [
         (Dopri5(), False, {}),
-        (Tsit5(), True, {}),
-        (Dopri5(), False, {"control": PID(joint=True)}),
-        (RK4(), False, {"step": 0.02}),
+        pytest.param(Tsit5(), True, {}, marks=pytest.mark.slow),
+        pytest.param(Dopri5(), False, {"control": PID(joint=True)}, marks=pytest.mark.slow),
+        pytest.param(RK4(), False, {"step": 0.02}, marks=pytest.mark.slow),
         (RK4(), True, {"step": 0.02}),
-        (Rodas5P(), False, {}),
+        pytest.param(Rodas5P(), False, {}, marks=pytest.mark.slow),
     ],
 )
 def test_equals_direct_at_tight_tolerance(method, own_times, options, adjoint):

@@ -35,7 +35,9 @@ def robertson(t, y):
 
 
 @kinds
-@pytest.mark.parametrize("span", [(0.0, 3.0), (3.0, 0.0)], ids=["forward", "backward"])
+@pytest.mark.parametrize(
+    "span", [(0.0, 3.0), pytest.param((3.0, 0.0), marks=pytest.mark.slow)], ids=["forward", "backward"]
+)
 def test_observed_order(kind, span):
     y0 = torch.tensor([[0.3, 0.8], [1.0, -0.4]], dtype=D)
     fine = march(Kvaerno5(adaptive=False), Field(pendulum), y0, *span, 250)
@@ -148,7 +150,7 @@ KERNEL = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]], dtyp
 
 
 @kinds
-@pytest.mark.parametrize("joint", [True, False])
+@pytest.mark.parametrize("joint", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_gradients(kind, joint):
     """To y0, t, h, parameters and the mass matrix, of the state, the estimates and the continuous extension."""
     y0 = torch.tensor([[1.5, 0.3], [0.2, -1.0]], dtype=D, requires_grad=True)
@@ -185,6 +187,7 @@ def test_gradients_by_krylov_are_those_by_factors():
         torch.testing.assert_close(ours, exact, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_gradients_through_an_adaptive_solve():
     mu = torch.tensor([[2.0], [8.0]], dtype=D, requires_grad=True)
     y0 = torch.tensor([[2.0, 0.0], [1.8, -0.1]], dtype=D)

@@ -276,7 +276,7 @@ def _oscillator(t, y, mu):
 
 
 @each
-@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("given", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_van_der_pol_of_every_stiffness_at_once(method, given):
     from scipy.integrate import solve_ivp
 
