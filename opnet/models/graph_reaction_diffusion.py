@@ -18,7 +18,7 @@ LOCAL: dict[str, Callable[[Tensor], Tensor]] = {
     "allen_cahn": lambda X: X * (1 - X**2),
     "zeldovich": lambda X: X**2 * (1 - X),
 }
-REACTIONS = (*LOCAL, "blurring_sharpening", "source")
+REACTIONS = (*LOCAL, "blurring_sharpening", "source", "relaxation")
 
 
 @register("model", "GraphReactionDiffusion")
@@ -26,8 +26,9 @@ class GraphReactionDiffusion(GraphODE):
     """`dX/dt = a (A X - X) + b R(X)`, A as in `GraphDiffusion`.
 
     R(X), entry by entry: "fisher" X (1 - X); "allen_cahn" X (1 - X^2); "zeldovich" X^2 (1 - X); and between nodes:
-    "blurring_sharpening" (A - A^2) X; or "source" X(0). The cubic and square ones run away to infinity where X is
-    negative or large enough; keep b and the horizon small.
+    "blurring_sharpening" (A - A^2) X; or "source" X(0); or "relaxation" X(0) - X, by which what a node holds of nodes
+    far away stays small however long the horizon: it ends at b ((a + b) I - a A)^-1 X(0), personalised PageRank. The
+    cubic and square ones run away to infinity where X is negative or large enough; keep b and the horizon small.
 
     Args:
         features: features of X.
@@ -42,7 +43,8 @@ class GraphReactionDiffusion(GraphODE):
         ValueError: for an argument out of range; on a call, as `GraphDiffusion`.
         SolveError: on a call, naming the sample, if the solve fails.
 
-    Source: Choi et al., GREAD: Graph Neural Reaction-Diffusion Networks, 2022, arXiv 2211.14208, section 3.
+    Source: Choi et al., GREAD: Graph Neural Reaction-Diffusion Networks, 2022, arXiv 2211.14208, section 3; of the
+    relaxation, Gasteiger et al., Predict then Propagate, 2019, arXiv 1810.05997, equation 4, in continuous time.
 
     >>> GraphReactionDiffusion(8, "fisher").n_parameters
     2
@@ -90,7 +92,7 @@ class GraphReactionDiffusion(GraphODE):
             if self.reaction == "blurring_sharpening":
                 R = AX - A.columns(AX)
             else:
-                R = x0 if self.reaction == "source" else LOCAL[self.reaction](X)
+                R = {"source": lambda X: x0, "relaxation": lambda X: x0 - X, **LOCAL}[self.reaction](X)
             return self.diffusion * (AX - X) + self.rate * R
 
         return field

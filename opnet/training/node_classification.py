@@ -31,6 +31,8 @@ class NodeFitConfig:
             has not fallen in them.
         learning_rate: of Adam.
         weight_decay: coefficient of the squared norm's gradient, added to the loss's (coupled, as Kipf and Welling).
+        best_by: whose epoch's weights stay: "accuracy", the highest on the validation nodes and, among equal ones, the
+            least loss; or "loss", the least there, which a few nodes more or less move little.
         normalisation: of the adjacency with self-loops; see `normalised_shift`.
         subgraph_share: train on the sub-graph of this share of the nodes, drawn uniformly, and on the training nodes
             that are in it. None: on the whole graph.
@@ -46,6 +48,7 @@ class NodeFitConfig:
     patience: int = 100
     learning_rate: float = 1e-2
     weight_decay: float = 5e-4
+    best_by: str = "accuracy"
     normalisation: str = "symmetric"
     subgraph_share: float | None = None
     keep_labels: bool = False
@@ -60,6 +63,8 @@ class NodeFitConfig:
             raise ValueError(f"NodeFitConfig.learning_rate: expected a positive number, found {self.learning_rate}")
         if not (self.weight_decay >= 0 and isfinite(self.weight_decay)):
             raise ValueError(f"NodeFitConfig.weight_decay: expected a number of at least 0, found {self.weight_decay}")
+        if self.best_by not in ("accuracy", "loss"):
+            raise ValueError(f"NodeFitConfig.best_by: expected one of accuracy, loss, found {self.best_by!r}")
         if self.subgraph_share is not None and not 0 < self.subgraph_share <= 1:
             raise ValueError(f"NodeFitConfig.subgraph_share: expected in (0, 1], found {self.subgraph_share}")
         if (self.resample or self.keep_labels) and self.subgraph_share is None:
@@ -88,8 +93,8 @@ class NodeRun:
 def fit_nodes(model: nn.Module, data: LabelledGraph, config: NodeFitConfig | None = None) -> NodeRun:
     """Train a model `(graph, features) -> logits (1, node, class)` by cross-entropy on the training nodes.
 
-    Whatever it trains on, after each epoch it is measured on the validation nodes of the whole graph; the weights of
-    the highest accuracy stay, among equal ones those of the least loss. Test nodes' classes are never looked at.
+    Whatever it trains on, after each epoch it is measured on the validation nodes of the whole graph; the weights that
+    are best there stay. Test nodes' classes are never looked at.
 
     Args:
         model: such as `NodeClassifier` or `GCN`; trained in place, in the data's dtype and on its device.
@@ -147,7 +152,7 @@ class _Training:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(self.parameters, config.learning_rate, weight_decay=config.weight_decay)
         self.losses: list[float] = []
-        self.best, self.best_epoch = (-1.0, 0.0), 0  # accuracy, minus the loss
+        self.best, self.best_epoch, self.validation = (-float("inf"), 0.0), 0, 0.0
         self.kept = _copy(model)
         self.part = (data, self.graph) if config.subgraph_share is None else self._draw(0)
 
@@ -159,15 +164,17 @@ class _Training:
             torch.manual_seed(int(seeds[epoch]))
             self._step(epoch)
             share, loss = _measure(self.model, self.graph, self.data, self.data.validation)
-            if (share, -loss) > self.best:
-                self.best, self.best_epoch, self.kept = (share, -loss), epoch + 1, _copy(self.model)
+            standing = (share, -loss) if self.config.best_by == "accuracy" else (-loss, share)
+            if standing > self.best:
+                self.best, self.best_epoch, self.kept = standing, epoch + 1, _copy(self.model)
+                self.validation = share
             if share > most_accurate or loss < least_loss:
                 most_accurate, least_loss, progress = max(share, most_accurate), min(loss, least_loss), epoch
             if epoch - progress >= self.config.patience:
                 break
         self.model.load_state_dict(self.kept)
         self.model.eval()
-        return NodeRun(self.model, self.best_epoch, len(self.losses), self.best[0], tuple(self.losses))
+        return NodeRun(self.model, self.best_epoch, len(self.losses), self.validation, tuple(self.losses))
 
     def _step(self, epoch: int) -> None:
         if self.config.resample and epoch:

@@ -30,7 +30,7 @@ EXAMPLES = {
     "GraphReactionDiffusion": [
         *(
             {"features": 2, "reaction": reaction}
-            for reaction in ("fisher", "allen_cahn", "zeldovich", "blurring_sharpening", "source")
+            for reaction in ("fisher", "allen_cahn", "zeldovich", "blurring_sharpening", "source", "relaxation")
         ),
         {"features": 2, "reaction": "blurring_sharpening", "attention": "nonlinear"},
     ],
