@@ -167,7 +167,7 @@ class GridJob(Job):
         return [*self._measure(self.run.model, console), *self._measure_baselines()]
 
     def _build_baselines(self, channels_in: int, channels_out: int) -> None:
-        table = self.recipe.evaluation.baselines
+        table = self.recipe.evaluation.baselines or ()
         self.baselines = build_baselines(table, self.where, channels_in, channels_out, self.recipe.data.frames_out)
 
     def _measure_baselines(self) -> list[Record]:

@@ -119,7 +119,7 @@ class EvaluationTable(_Table):
     resolutions: tuple[int, ...] = ()
     subsample: tuple[int, ...] = ()
     pictures: int = Field(3, ge=0, le=20)
-    baselines: tuple[BaselineTable, ...] = ()
+    baselines: tuple[BaselineTable, ...] | None = None  # not (): recipes without them keep their digests
     convergence: ConvergenceTable | None = None
     transfer: TransferTable | None = None
 

@@ -35,10 +35,11 @@ class ReducedBasis(GridModel):
     how far it is at most. A costs `rank` products with A and a dense system of that size a sample; on other grids
     the modes are taken by their sine series, and the coefficient as it is there.
 
-    Good: rank 10 to 50. Good where solutions lie near a small space (smooth coefficients, few parameters): there its
-    error falls exponentially with the rank. Bad where the solution's features move with the coefficient. It knows the
-    equation: compare it with learned operators as a row of its own. Inputs and targets must be in physical units, not
-    normalised.
+    Good: rank 20 to 100. Good where solutions lie near a small space, as for smooth coefficients: 200 training samples
+    of `DarcyLognormal` at 32^2 give relative L2 .023, .0053 and .0018 at rank 20, 50 and 100. Slower where features of
+    the solution move with the coefficient: the two phases of `Darcy` give .051, .031, .023. `error_bound` is safe by
+    the coefficient's contrast, and so several times too large for large ones. It knows the equation: compare it with
+    learned operators as a row of its own. Inputs and targets must be in physical units, not normalised.
 
     Args:
         rank: number of modes.
@@ -54,11 +55,11 @@ class ReducedBasis(GridModel):
     affinely parametrized elliptic coercive PDEs, Arch. Comput. Methods Eng. 15 (2008), sections 3 and 4.
 
     >>> from opnet.solvers.pde.darcy_lognormal import DarcyLognormal
-    >>> samples = DarcyLognormal().sample(0, range(12), 16, estimate_error=False)
-    >>> model = ReducedBasis(6).double()
-    >>> model.adapt(samples.inputs[:8], samples.targets[:8], samples.grid)
-    >>> u = model(samples.inputs[8:], samples.grid)
-    >>> bool(((u - samples.targets[8:]).norm() / samples.targets[8:].norm()) < 0.15)
+    >>> samples = DarcyLognormal().sample(0, range(50), 16, estimate_error=False)
+    >>> model = ReducedBasis(20).double()
+    >>> model.adapt(samples.inputs[:40], samples.targets[:40], samples.grid)
+    >>> u, truth = model(samples.inputs[40:], samples.grid), samples.targets[40:]
+    >>> float((u - truth).norm() / truth.norm()) < 0.1
     True
     """
 
