@@ -58,6 +58,8 @@ class GraphJob(Job):
                 raise RecipeError(f"{where}: {key}: expected {none!r} for graphs, found {value!r}")
         if len(self.metrics) != 1:
             raise RecipeError(f"{where}: [evaluation] metrics: expected one for graphs, found {len(self.metrics)}")
+        if recipe.evaluation.baselines:
+            raise RecipeError(f"{where}: [evaluation] baselines: expected none, since they are models on grids")
         problem = named("problem", recipe.data.problem or "", f"{where}: [data] problem")
         if not issubclass(problem, GraphDynamics):
             known = [name for name in names("problem") if issubclass(lookup("problem", name), GraphDynamics)]

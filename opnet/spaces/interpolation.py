@@ -1,4 +1,4 @@
-"""Values on one grid from values on another: spectral interpolation, missing ends, cell averages."""
+"""Values on one grid from values on another: spectral and linear interpolation, missing ends, cell averages."""
 
 from __future__ import annotations
 
@@ -31,14 +31,38 @@ def sine_interpolate(
     True
     """
     check_on_grid(values, grid)
-    if target.extent != grid.extent:
-        raise ValueError(f"target: expected a grid on the box {grid.extent}, found {target.extent}")
+    _check_box(grid, target)
     for axis in range(grid.dim):
         modes = max_modes(grid, axis, "sine")
         analysis, _ = axis_matrices(grid, axis, modes, "sine", device=values.device)
         _, synthesis = axis_matrices(target, axis, modes, "sine", device=values.device)
         matrix = (synthesis @ analysis).to(values.dtype)
         values = torch.tensordot(values, matrix, dims=([2 + axis], [1])).movedim(-1, 2 + axis)
+    return values
+
+
+def linear_interpolate(
+    values: Float[Tensor, "batch channel *grid"], grid: Grid, target: Grid
+) -> Float[Tensor, "batch channel *target"]:
+    """The piecewise linear function through `values` (multilinear on more axes), at the nodes of `target`.
+
+    Beyond the outermost nodes the last piece goes on, so that affine functions are met exactly on every placement; on
+    periodic axes the nodes repeat. Second order for smooth functions. On a coarser target this is sampling: what its
+    nodes do not resolve is aliased. One product with a small matrix an axis.
+
+    Raises:
+        ValueError: when the grids' boxes differ, or values do not lie on `grid`.
+
+    >>> cells, nodes = Grid((4,), nodes="cell"), Grid((3,))
+    >>> linear_interpolate(1 + cells.axis(0)[None, None], cells, nodes)
+    tensor([[[1.0000, 1.5000, 2.0000]]], dtype=torch.float64)
+    """
+    check_on_grid(values, grid)
+    _check_box(grid, target)
+    for axis in range(grid.dim):
+        if (grid.shape[axis], grid.nodes[axis]) != (target.shape[axis], target.nodes[axis]):
+            matrix = _linear_matrix(grid, target, axis).to(values)
+            values = torch.tensordot(values, matrix, dims=([2 + axis], [1])).movedim(-1, 2 + axis)
     return values
 
 
@@ -104,6 +128,28 @@ def check_on_grid(values: Tensor, grid: Grid) -> None:
         raise ValueError(
             f"values: expected (batch, channel, {', '.join(map(str, grid.shape))}), found {tuple(values.shape)}"
         )
+
+
+def _check_box(grid: Grid, target: Grid) -> None:
+    if target.extent != grid.extent:
+        raise ValueError(f"target: expected a grid on the box {grid.extent}, found {target.extent}")
+
+
+def _linear_matrix(grid: Grid, target: Grid, axis: int) -> Tensor:
+    """(target node, node): the values of the hat functions at the target's nodes."""
+    n = grid.shape[axis]
+    place = (target.axis(axis) - grid.axis(axis)[0]) / grid.spacing[axis]
+    low = place.floor()
+    if grid.boundary[axis][0] != "periodic":
+        low = low.clamp(0, max(n - 2, 0))
+    share, low = place - low, low.long()
+    if n == 1:
+        return torch.ones(len(place), 1, dtype=torch.float64)
+    matrix = torch.zeros(len(place), n, dtype=torch.float64)
+    rows = torch.arange(len(place))
+    matrix[rows, low % n] = 1 - share
+    matrix[rows, (low + 1) % n] = share
+    return matrix
 
 
 def _missing_ends(grid: Grid, axis: int) -> tuple[int, int]:

@@ -64,6 +64,7 @@ def test_a_graph_run_reports_orders_beside_theory_and_the_transfer_matrix(recipe
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
+        ("evaluation.baselines=[{ class = 'Persistence' }]", "[evaluation] baselines: expected none, since they are"),
         ("data.problem=darcy", "[data] problem: expected one of kuramoto, reaction_diffusion, sir, found 'darcy'"),
         ("data.graphon.name=tnet", "[data] graphon: unknown graphon 'tnet' (did you mean 'tent'?)"),
         ("data.graphon.level=2", "[data] graphon hsbm: level: unknown key (did you mean 'levels'?)"),

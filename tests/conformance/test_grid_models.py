@@ -8,14 +8,23 @@ import torch
 
 import opnet.models.fno
 import opnet.models.normalised
-import opnet.models.symmetrised  # noqa: F401  (registers)
+import opnet.models.pca_net
+import opnet.models.persistence
+import opnet.models.reduced_basis
+import opnet.models.resnet
+import opnet.models.symmetrised
+import opnet.models.training_mean
+import opnet.models.unet  # noqa: F401  (registers)
 from opnet.core.registry import lookup, names
 from opnet.models.base import build_model
 from opnet.spaces.grid import Grid
 
 FNO = {"class": "FNO", "in_channels": 1, "out_channels": 2, "modes": [4, 4], "width": 6, "layers": 2}
 STATISTICS = {"inputs": {"shift": [1.0], "scale": [2.0]}, "targets": {"shift": [0.5, 0.0], "scale": [3.0, 1.0]}}
-# Small architectures from one input channel to two outputs on squares; several where options matter.
+MEAN = {"class": "TrainingMean", "in_channels": 1, "out_channels": 2, "grid": Grid((4, 5)).describe()}
+PCA = {"class": "PCANet", "in_channels": 1, "out_channels": 2, "input_rank": 3, "output_rank": 2, "hidden": [4]}
+# Small architectures from one input channel to two outputs (or the one they have) on squares; several where options
+# matter.
 EXAMPLES = {
     "FNO": [
         FNO,
@@ -26,6 +35,18 @@ EXAMPLES = {
     ],
     "Normalised": [{"class": "Normalised", "model": FNO, **STATISTICS}],
     "Symmetrised": [{"class": "Symmetrised", "model": {**FNO, "padding": 1.0}}],
+    "PCANet": [{**PCA, "grid": Grid((5, 4), nodes="cell").describe()}],
+    "TrainingMean": [MEAN],
+    "Persistence": [{"class": "Persistence", "in_channels": 1, "out_channels": 2}],
+    "ReducedBasis": [
+        {"class": "ReducedBasis", "rank": 3, "log_scale": 0.5, "grid": Grid((6, 5), nodes=nodes).describe()}
+        for nodes in ("cell", "left")
+    ],
+    "UNet": [{"class": "UNet", "in_channels": 1, "out_channels": 2, "width": 4, "levels": 2}],
+    "ResNet": [
+        {"class": "ResNet", "in_channels": 1, "out_channels": 2, "width": 4, "blocks": 2, "dilations": [1]},
+        {"class": "ResNet", "in_channels": 1, "out_channels": 2, "width": 4, "blocks": 1, "dilations": [1, 4]},
+    ],
 }
 GRID_MODELS = [name for name in names("model") if lookup("model", name).domain == "grid"]
 CASES = [example for name in GRID_MODELS for example in EXAMPLES.get(name, [])]
@@ -33,11 +54,14 @@ PLACEMENTS = ["cell", "vertex", "left", "interior"]
 
 
 def title(config):
-    options = {k: v for k, v in config.items() if k in ("basis", "padding", "symmetric")}
+    options = {k: v for k, v in config.items() if k in ("basis", "padding", "symmetric", "dilations")}
     return f"{config['class']}{options or ''}"
 
 
 each_model = pytest.mark.parametrize("config", CASES, ids=title)
+each_trainable_model = pytest.mark.parametrize(
+    "config", [case for case in CASES if getattr(lookup("model", case["class"]), "trainable", True)], ids=title
+)
 each_invariant_model = pytest.mark.parametrize(
     "config",
     [case for case in CASES if getattr(lookup("model", case["class"]), "discretisation_invariant", True)],
@@ -48,6 +72,10 @@ each_invariant_model = pytest.mark.parametrize(
 def make(config, dtype=torch.float64):
     torch.manual_seed(0)
     return build_model(config).to(dtype).eval()
+
+
+def channels_out(model):
+    return getattr(model, "out_channels", 2)
 
 
 def smooth(grid, n_samples=2):
@@ -69,7 +97,7 @@ def test_the_same_weights_run_at_every_resolution_and_placement(config, nodes):
     for n in (10, 16, 27):
         grid = Grid((n, n), nodes=nodes)
         outputs = model(smooth(grid), grid)
-        assert outputs.shape == (2, 2, n, n)
+        assert outputs.shape == (2, channels_out(model), n, n)
         assert outputs.dtype == torch.float64
         assert outputs.is_contiguous()
         assert torch.isfinite(outputs).all()
@@ -106,11 +134,13 @@ def test_without_a_grid_the_nodes_are_cells_of_the_unit_box(config):
 @each_model
 def test_the_box_is_only_scaled(config):
     model = make(config)
+    if getattr(model, "sees_lengths", False):
+        pytest.skip("depends on the box's lengths")
     unit, box = Grid((12, 12)), Grid((12, 12), extent=((-1, 1), (3, 5)))
     assert torch.allclose(model(smooth(unit), unit), model(smooth(unit), box))
 
 
-@each_model
+@each_trainable_model
 def test_every_parameter_feels_the_output(config):
     for training in (True, False):
         model, grid = make(config).train(training), Grid((12, 12), nodes="cell")
@@ -141,10 +171,24 @@ def test_the_config_makes_the_same_architecture_again(config):
     model = make(config)
     again = build_model(model.config).double().eval()
     assert again.config == model.config
-    assert again.n_parameters == model.n_parameters > 0
+    assert again.n_parameters == model.n_parameters
+    assert (model.n_parameters > 0) == getattr(model, "trainable", True)
     again.load_state_dict(model.state_dict())
     grid = Grid((12, 12))
     assert torch.equal(again(smooth(grid), grid), model(smooth(grid), grid))
+
+
+@pytest.mark.parametrize("config", [case for case in CASES if lookup("model", case["class"]).needs_data], ids=title)
+def test_a_model_that_needs_data_answers_once_it_has_seen_some(config):
+    model, grid = build_model({key: value for key, value in config.items() if key != "grid"}), Grid((7, 6))
+    inputs, targets = torch.rand(8, 1, 7, 6) + 1, torch.randn(8, channels_out(model), 7, 6)
+    with pytest.raises(ValueError, match="call adapt"):
+        model(inputs, grid)
+    model.adapt(inputs, targets, grid)
+    assert torch.isfinite(model(inputs, grid)).all()
+    again = build_model(model.config)
+    again.load_state_dict(model.state_dict())
+    assert torch.equal(again(inputs, grid), model(inputs, grid))
 
 
 @each_model
@@ -159,7 +203,7 @@ def test_single_precision_is_close_to_double(config):
     assert float((found - expected).detach().norm() / expected.detach().norm()) < 1e-4
 
 
-@each_model
+@each_trainable_model
 def test_training_after_inference_mode(config):
     model, grid = make(config), Grid((12, 12))
     with torch.inference_mode():
@@ -172,8 +216,8 @@ def test_training_after_inference_mode(config):
 def test_grids_need_not_be_square(config):
     if config["class"] == "Symmetrised" or config.get("symmetric"):
         pytest.skip("of squares alone")
-    grid = Grid((13, 20), nodes="cell")
-    assert make(config)(smooth(grid), grid).shape == (2, 2, 13, 20)
+    model, grid = make(config), Grid((13, 20), nodes="cell")
+    assert model(smooth(grid), grid).shape == (2, channels_out(model), 13, 20)
 
 
 @each_model
@@ -196,8 +240,11 @@ def test_the_same_seed_makes_the_same_model(config):
     ids=["channels", "axes", "no samples", "single precision", "integers", "another grid"],
 )
 def test_inputs_that_do_not_fit_are_refused(config, inputs, grid, message):
+    model = make(config)
+    if inputs.is_floating_point() and inputs.dtype != torch.float64 and not model.state_dict():
+        pytest.skip("without weights there is no dtype to expect")
     with pytest.raises(ValueError, match=message):
-        make(config)(inputs, grid)
+        model(inputs, grid)
 
 
 @pytest.mark.parametrize("name", sorted({case["class"] for case in CASES}))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from opnet.spaces.grid import Grid
-from opnet.spaces.interpolation import close_ends, open_ends, restrict_cells, sine_interpolate
+from opnet.spaces.interpolation import close_ends, linear_interpolate, open_ends, restrict_cells, sine_interpolate
 
 PLACEMENTS = ["cell", "vertex", "left", "interior"]
 
@@ -78,3 +78,38 @@ def test_cell_averages_of_averages():
         restrict_cells(values, grid, 3)
     with pytest.raises(ValueError, match="expected cell nodes"):
         restrict_cells(values, Grid((12, 8)), 2)
+
+
+@pytest.mark.parametrize("source", PLACEMENTS)
+@pytest.mark.parametrize("target", PLACEMENTS)
+def test_affine_functions_are_interpolated_exactly(source, target):
+    coarse = Grid((8, 3), extent=((-1, 1), (0, 3)), nodes=source)
+    fine = Grid((21, 5), extent=((-1, 1), (0, 3)), nodes=target)
+    values = [2 + 3 * x - y for x, y in (coarse.coordinates(), fine.coordinates())]
+    assert torch.allclose(linear_interpolate(values[0][None, None], coarse, fine)[0, 0], values[1])
+
+
+def test_linear_interpolation_is_of_second_order_and_wraps_on_periodic_axes():
+    target = Grid((37,), boundary="periodic", nodes="cell")
+
+    def error(n):
+        grid = Grid((n,), boundary="periodic")
+        wave, exact = (torch.sin(2 * pi * (on.axis(0) + 0.1)) for on in (grid, target))
+        return float((linear_interpolate(wave[None, None], grid, target)[0, 0] - exact).abs().max())
+
+    assert error(16) / error(64) == pytest.approx(16, rel=0.3)
+
+
+def test_linear_interpolation_keeps_values_at_shared_nodes_dtype_and_constants():
+    coarse, fine = Grid((5, 4)), Grid((9, 7))
+    values = torch.randn(2, 3, 5, 4)
+    found = linear_interpolate(values, coarse, fine)
+    assert found.dtype == torch.float32
+    assert torch.allclose(found[..., ::2, ::2], values)
+    assert torch.equal(linear_interpolate(values, coarse, coarse), values)
+    one = Grid((1, 4), nodes="cell")
+    assert torch.allclose(linear_interpolate(torch.ones(1, 1, 1, 4), one, fine), torch.ones(1, 1, 9, 7))
+    with pytest.raises(ValueError, match=r"values: expected \(batch, channel, 5, 4\)"):
+        linear_interpolate(torch.ones(2, 3, 9, 4), coarse, fine)
+    with pytest.raises(ValueError, match="target: expected a grid on the box"):
+        linear_interpolate(values, coarse, Grid((9, 7), extent=((0, 2), (0, 1))))
