@@ -96,15 +96,13 @@ class KernelModel(GridModel):
         return self._solution(values.transpose(0, 1), cloud).transpose(0, 1).contiguous()
 
     def _solution(self, a: Tensor, points: Points) -> Tensor:
-        for known, geometry in self._kept:
-            if known.is_same(points):
-                break
-        else:
+        kept = next((pair for pair in self._kept if pair[0].is_same(points)), None)
+        if kept is None:
             # Made for good, also where the first call is in inference mode.
             with torch.inference_mode(False), torch.no_grad():
-                geometry = self.geometry(points)
-            self._kept = [(points, geometry), *self._kept[: KEPT - 1]]
-        return self.projection(self.operator(a, points, geometry))
+                kept = points, self.geometry(points)
+            self._kept = [kept, *self._kept[: KEPT - 1]]
+        return self.projection(self.operator(a, *kept))
 
     def lifted(self, a: Tensor, points: Points) -> Tensor:
         """v_0.  # shape: (point, batch, in_channels) -> (point, batch, width)"""

@@ -14,8 +14,8 @@ ON_THE_SPHERE = 1e-9
 """The share of the radius by which a distance may exceed it: points at it, which grids have, count however rounded."""
 
 
-def pairs_within(targets: Tensor, sources: Tensor, radius: float) -> Iterator[tuple[Tensor, Tensor]]:
-    """All (i, j) with |targets_i - sources_j| <= radius, in pieces: i ascending, and all pairs of an i in one piece.
+def pairs_within(targets: Tensor, sources: Tensor, radius: float) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """All (i, j, d) with d = |targets_i - sources_j| <= radius, in pieces: i ascending, all pairs of an i in one piece.
 
     Sources are sorted by strips of that width and, within a strip, along the last axis, where the candidates of a
     target are then 3^(dim - 1) runs.
@@ -25,7 +25,7 @@ def pairs_within(targets: Tensor, sources: Tensor, radius: float) -> Iterator[tu
         radius: positive.
 
     >>> x = torch.tensor([[0.0], [1.0], [1.5]])
-    >>> [(i.tolist(), j.tolist()) for i, j in pairs_within(x, x, 0.6)]
+    >>> [(i.tolist(), j.tolist()) for i, j, _ in pairs_within(x, x, 0.6)]
     [([0, 1, 1, 2, 2], [0, 1, 2, 1, 2])]
     """
     low, high = (torch.cat([targets, sources]).aminmax(dim=0)[side] for side in (0, 1))
@@ -51,9 +51,11 @@ def pairs_within(targets: Tensor, sources: Tensor, radius: float) -> Iterator[tu
         run_row = torch.arange(rows.start, rows.stop, device=targets.device).repeat_interleave(begin.shape[1])
         row = run_row.repeat_interleave(run_length)
         column = order[expand_runs(begin[rows].flatten(), run_length)]
-        distance = (targets.index_select(0, row) - sources.index_select(0, column)).square().sum(1).sqrt()
-        near = distance <= radius * (1 + ON_THE_SPHERE)
-        yield row[near], column[near]
+        squares = torch.zeros_like(row, dtype=targets.dtype)
+        for x, y in zip(targets.unbind(1), sources.unbind(1), strict=True):  # axis by axis: sums of two are slow
+            squares += (x.index_select(0, row) - y.index_select(0, column)).square_()
+        near = torch.nonzero(squares <= (radius * (1 + ON_THE_SPHERE)) ** 2).flatten()
+        yield row[near], column[near], squares[near].sqrt_()
 
 
 def expand_runs(begin: Tensor, length: Tensor) -> Tensor:

@@ -28,15 +28,14 @@ EXAMPLES = {
         {**FNO, "basis": "sine"},
         {**FNO, "basis": "cosine", "symmetric": True, "zero_boundary": True},
     ],
-    "GNO": [
-        {"class": "GNO", **KERNEL, "radius": 0.07, "terms": 2},
-        {"class": "GNO", **KERNEL, "radius": 0.05, "kernel": "diagonal", "sees_input": True},
-    ],
+    "GNO": [{"class": "GNO", **KERNEL, "radius": 0.05, "terms": 2}],
     "LNO": [
         {"class": "LNO", **KERNEL, "rank": 2, "layers": 2},
         {"class": "LNO", **KERNEL, "rank": 2, "sees_input": True},
     ],
-    "MultipoleGNO": [{"class": "MultipoleGNO", **KERNEL, "radius": 0.05, "levels": 3, "terms": 2}],
+    "MultipoleGNO": [
+        {"class": "MultipoleGNO", **KERNEL, "radius": 0.04, "levels": 3, "kernel": "diagonal", "sees_input": True}
+    ],
     "Normalised": [{"class": "Normalised", "model": FNO, **STATISTICS}],
     "Symmetrised": [{"class": "Symmetrised", "model": {**FNO, "padding": 1.0}}],
 }

@@ -73,9 +73,8 @@ class Neighbourhoods:
             w = sources.measure[origin]
             mass, columns, found = x.new_zeros(len(x)), [], torch.zeros(len(x), dtype=torch.long, device=x.device)
             kept = torch.zeros_like(found)
-            for row, column in pairs_within(x, y, radius):
-                distance = (x.index_select(0, row) - y.index_select(0, column)).square().sum(1).sqrt()
-                mass.index_add_(0, row, _window(distance / radius, window) * w[column])
+            for row, column, distance in pairs_within(x, y, radius):
+                mass.index_add_(0, row, _window((distance / radius).square_(), window) * w[column])
                 found += torch.bincount(row, minlength=len(x))
                 if neighbours is not None:
                     row, column = _sampled(row, column, x, y, radius, neighbours, seed)
@@ -115,12 +114,14 @@ class Neighbourhoods:
 
     def quadrature(self, rows: Tensor, columns: Tensor, there: Tensor, offsets: Tensor) -> Tensor:
         """q(x, y).  # shape: (target, k)"""
-        q = _window(offsets.square().sum(-1).sqrt(), self.window) * self.weights[columns] * self.scale[rows, None]
+        squares = torch.stack([part.square() for part in offsets.unbind(-1)]).sum(0)
+        q = _window(squares, self.window) * self.weights[columns] * self.scale[rows, None]
         return torch.where(there, q, 0.0)
 
 
-def _window(s: Tensor, kind: str) -> Tensor:
-    return torch.ones_like(s) if kind == "flat" else (1 - s.square()).clamp(min=0).square()
+def _window(squares: Tensor, kind: str) -> Tensor:
+    """Of s^2."""
+    return torch.ones_like(squares) if kind == "flat" else (1 - squares).clamp(min=0).square()
 
 
 def _sampled(
