@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import gelu
@@ -24,6 +25,35 @@ class _Levels:
     within: list[Neighbourhoods]
     down: list[Neighbourhoods]
     up: list[Neighbourhoods]
+
+
+class _Cycle(nn.Module):
+    """One V-cycle over the levels."""
+
+    def __init__(self, levels: int, width: int, dim: int, *kernel: Any) -> None:
+        super().__init__()
+
+        def kernels(count: int) -> nn.ModuleList:
+            return nn.ModuleList(KernelIntegral(width, dim, *kernel) for _ in range(count))
+
+        self.within, self.down, self.up = kernels(levels), kernels(levels - 1), kernels(levels - 1)
+        self.pointwise = nn.ModuleList(nn.Linear(width, width) for _ in range(levels))
+
+    def forward(self, v: list[Tensor], levels: _Levels, seen: list[Tensor] | None, is_last: bool) -> list[Tensor]:
+        """v of every level, from v of every level; (point, batch, width)."""
+
+        def a(targets: int, sources: int) -> tuple[Tensor, Tensor] | None:
+            return None if seen is None else (seen[targets], seen[sources])
+
+        v = list(v)
+        for i, down in enumerate(self.down):
+            v[i + 1] = gelu(v[i + 1] + down(v[i], levels.down[i], a(i + 1, i)))
+        for i in reversed(range(len(v))):
+            sums = self.pointwise[i](v[i]) + self.within[i](v[i], levels.within[i], a(i, i))
+            if i + 1 < len(v):
+                sums = sums + self.up[i](v[i + 1], levels.up[i], a(i, i + 1))
+            v[i] = sums if is_last and i == 0 else gelu(sums)
+        return v
 
 
 @register("model", "MultipoleGNO")
@@ -109,21 +139,7 @@ class MultipoleGNO(KernelModel):
         self.levels, self.sees_input = levels, sees_input
         self._make_ends(in_channels, out_channels, dim, width, projection_width)
         seen = in_channels if sees_input else 0
-
-        def kernels(count: int) -> nn.ModuleList:
-            return nn.ModuleList(KernelIntegral(width, dim, kernel, terms, hidden, seen) for _ in range(count))
-
-        self.cycles = nn.ModuleList(
-            nn.ModuleDict(
-                {
-                    "within": kernels(levels),
-                    "down": kernels(levels - 1),
-                    "up": kernels(levels - 1),
-                    "pointwise": nn.ModuleList(nn.Linear(width, width) for _ in range(levels)),
-                }
-            )
-            for _ in range(layers)
-        )
+        self.cycles = nn.ModuleList(_Cycle(levels, width, dim, kernel, terms, hidden, seen) for _ in range(layers))
 
     def geometry(self, points: Points) -> _Levels:
         radii = [2**level * self.arguments["radius"] for level in range(self.levels)]
@@ -154,18 +170,7 @@ class MultipoleGNO(KernelModel):
             values.append(average(values[-1], nodes.measure, box, coarse.n))
         v = [self.lifted(each, nodes) for each, nodes in zip(values, geometry.points, strict=True)]
 
-        def seen(targets: int, sources: int) -> tuple[Tensor, Tensor] | None:
-            return (values[targets], values[sources]) if self.sees_input else None
-
+        seen = values if self.sees_input else None
         for number, cycle in enumerate(self.cycles):
-            for level, (down, near) in enumerate(zip(cycle["down"], geometry.down, strict=True)):
-                v[level + 1] = gelu(v[level + 1] + down(v[level], near, seen(level + 1, level)))
-            for level in reversed(range(self.levels)):
-                within = cycle["within"][level](v[level], geometry.within[level], seen(level, level))
-                v[level] = cycle["pointwise"][level](v[level]) + within
-                if level + 1 < self.levels:
-                    near = geometry.up[level]
-                    v[level] = v[level] + cycle["up"][level](v[level + 1], near, seen(level, level + 1))
-                if level or number + 1 < len(self.cycles):
-                    v[level] = gelu(v[level])
+            v = cycle(v, geometry, seen, is_last=number + 1 == len(self.cycles))
         return v[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import torch
@@ -69,13 +69,12 @@ def expand_runs(begin: Tensor, length: Tensor) -> Tensor:
     return index + (begin - ends + length).repeat_interleave(length)
 
 
-def periodic_images(positions: Tensor, periods: tuple[float | None, ...], radius: float) -> tuple[Tensor, Tensor]:
+def periodic_images(positions: Tensor, periods: Sequence[float | None], radius: float) -> tuple[Tensor, Tensor]:
     """The points and their periodic images no farther than `radius` from the box they span, and whose image each is.
 
-    >>> periodic_images(torch.tensor([[0.0], [0.5]]), (1.0,), 0.25)
-    (tensor([[0.0000],
-            [0.5000],
-            [1.0000]]), tensor([0, 1, 0]))
+    >>> images, origin = periodic_images(torch.tensor([[0.0], [0.5]]), (0.75,), 0.3)
+    >>> images.flatten(), origin
+    (tensor([ 0.0000,  0.5000, -0.2500,  0.7500]), tensor([0, 1, 1, 0]))
     """
     origin = torch.arange(len(positions), device=positions.device)
     low, high = positions.amin(0), positions.amax(0)
