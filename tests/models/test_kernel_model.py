@@ -116,15 +116,6 @@ def test_geometry_is_made_once_for_the_same_points(monkeypatch):
     assert made == [81, 81]
 
 
-def test_multipole_levels_have_boxes_of_growing_size_and_balls_of_bounded_number():
-    model = make(MultipoleGNO, {"radius": 0.1, "levels": 4})
-    levels = model.geometry(Points.of_grid(Grid((64, 64), nodes="cell")))
-    assert [points.n for points in levels.points] == [4096, 100, 25, 9]
-    for balls in (*levels.within[1:], *levels.up):
-        assert int(balls.degree.max()) <= 21
-    assert all(int(balls.degree.min()) > 0 for balls in (*levels.within, *levels.down, *levels.up))
-
-
 @each_model
 def test_points_that_do_not_fit_are_refused(kind, options):
     model = make(kind, options)
