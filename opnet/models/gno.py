@@ -47,8 +47,9 @@ class GNO(KernelModel):
     Raises:
         ValueError: for an argument out of range; on a call, for inputs whose channels, dtype or grid do not fit.
 
-    Source: Li et al., Neural Operator: Graph Kernel Network for Partial Differential Equations, 2020, equations 7 to
-    9; Kovachki et al., Neural Operator, JMLR 24, 2023, section 4.1. A window and a sum of matrices are opnet's choice.
+    Source: Li et al., Neural Operator: Graph Kernel Network for Partial Differential Equations, 2020;
+    Kovachki et al., Neural Operator: Learning Maps Between Function Spaces, JMLR 24, 2023, section 4.1. The smooth
+    window, quadrature weights and the sum of matrices are opnet's choice.
 
     >>> import torch
     >>> model = GNO(1, 1, radius=0.3, width=8, layers=2, hidden=(16,))

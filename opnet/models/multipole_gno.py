@@ -87,8 +87,9 @@ class MultipoleGNO(KernelModel):
     Raises:
         ValueError: for an argument out of range; on a call, for inputs whose channels, dtype or grid do not fit.
 
-    Source: Li et al., Multipole Graph Neural Operator for Parametric Partial Differential Equations, 2020, section 3.2
-    (there the nodes of a level are a random sample of the level's below). Boxes are opnet's choice.
+    Source: Li et al., Multipole Graph Neural Operator for Parametric Partial Differential Equations, 2020; Kovachki
+    et al., JMLR 24, 2023, section 4.3. There a level's nodes are a random sample of those below; boxes are opnet's
+    choice.
 
     >>> import torch
     >>> model = MultipoleGNO(1, 1, radius=0.2, levels=2, width=8, layers=1, hidden=(16,))

@@ -7,7 +7,6 @@ from opnet.models.gno import GNO
 from opnet.models.lno import LNO
 from opnet.models.multipole_gno import MultipoleGNO
 from opnet.spaces.grid import Grid
-from opnet.spaces.points import Points
 
 SMALL = {"width": 4, "layers": 2, "hidden": (6,)}
 MODELS = [
