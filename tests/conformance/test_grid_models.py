@@ -28,13 +28,13 @@ EXAMPLES = {
         {**FNO, "basis": "sine"},
         {**FNO, "basis": "cosine", "symmetric": True, "zero_boundary": True},
     ],
-    "GNO": [{"class": "GNO", **KERNEL, "radius": 0.05, "terms": 2}],
+    "GNO": [{"class": "GNO", **KERNEL, "radius": 0.04, "terms": 2}],
     "LNO": [
         {"class": "LNO", **KERNEL, "rank": 2, "layers": 2},
         {"class": "LNO", **KERNEL, "rank": 2, "sees_input": True},
     ],
     "MultipoleGNO": [
-        {"class": "MultipoleGNO", **KERNEL, "radius": 0.04, "levels": 3, "kernel": "diagonal", "sees_input": True}
+        {"class": "MultipoleGNO", **KERNEL, "radius": 0.03, "levels": 3, "kernel": "diagonal", "sees_input": True}
     ],
     "Normalised": [{"class": "Normalised", "model": FNO, **STATISTICS}],
     "Symmetrised": [{"class": "Symmetrised", "model": {**FNO, "padding": 1.0}}],
