@@ -55,12 +55,15 @@ from opnet.models.base import Model, build_model
 from opnet.models.blocks.mlp import MLP
 from opnet.models.fno import FNO
 from opnet.models.gcn import GCN
+from opnet.models.gno import GNO
 from opnet.models.graph_diffusion import GraphDiffusion
 from opnet.models.graph_kuramoto import GraphKuramoto
 from opnet.models.graph_nde import GraphNDE
 from opnet.models.graph_ode import GraphODE
 from opnet.models.graph_reaction_diffusion import GraphReactionDiffusion
 from opnet.models.graphon_nde import GraphonNDE
+from opnet.models.lno import LNO
+from opnet.models.multipole_gno import MultipoleGNO
 from opnet.models.node_classifier import NodeClassifier
 from opnet.models.normalised import Normalised
 from opnet.models.pca_net import PCANet
@@ -157,6 +160,7 @@ from opnet.spaces.fields.sine_waves import SineWaves
 from opnet.spaces.fields.unit_range import UnitRange
 from opnet.spaces.grid import Grid
 from opnet.spaces.pod import PODBasis, pod
+from opnet.spaces.points import Points
 from opnet.spaces.statistics import ChannelStatistics
 from opnet.training.config import FitConfig
 from opnet.training.fit import Run, fit

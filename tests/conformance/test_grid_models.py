@@ -7,6 +7,9 @@ import pytest
 import torch
 
 import opnet.models.fno
+import opnet.models.gno
+import opnet.models.lno
+import opnet.models.multipole_gno
 import opnet.models.normalised
 import opnet.models.pca_net
 import opnet.models.persistence
@@ -20,6 +23,7 @@ from opnet.models.base import build_model
 from opnet.spaces.grid import Grid
 
 FNO = {"class": "FNO", "in_channels": 1, "out_channels": 2, "modes": [4, 4], "width": 6, "layers": 2}
+KERNEL = {"in_channels": 1, "out_channels": 2, "width": 3, "layers": 1, "hidden": [4]}
 STATISTICS = {"inputs": {"shift": [1.0], "scale": [2.0]}, "targets": {"shift": [0.5, 0.0], "scale": [3.0, 1.0]}}
 MEAN = {"class": "TrainingMean", "in_channels": 1, "out_channels": 2, "grid": Grid((4, 5)).describe()}
 PCA = {"class": "PCANet", "in_channels": 1, "out_channels": 2, "input_rank": 3, "output_rank": 2, "hidden": [4]}
@@ -32,6 +36,14 @@ EXAMPLES = {
         {**FNO, "basis": "cosine"},
         {**FNO, "basis": "sine"},
         {**FNO, "basis": "cosine", "symmetric": True, "zero_boundary": True},
+    ],
+    "GNO": [{"class": "GNO", **KERNEL, "radius": 0.04, "terms": 2}],
+    "LNO": [
+        {"class": "LNO", **KERNEL, "rank": 2, "layers": 2},
+        {"class": "LNO", **KERNEL, "rank": 2, "sees_input": True},
+    ],
+    "MultipoleGNO": [
+        {"class": "MultipoleGNO", **KERNEL, "radius": 0.03, "levels": 3, "kernel": "diagonal", "sees_input": True}
     ],
     "Normalised": [{"class": "Normalised", "model": FNO, **STATISTICS}],
     "Symmetrised": [{"class": "Symmetrised", "model": {**FNO, "padding": 1.0}}],
@@ -55,6 +67,7 @@ PLACEMENTS = ["cell", "vertex", "left", "interior"]
 
 def title(config):
     options = {k: v for k, v in config.items() if k in ("basis", "padding", "symmetric", "dilations")}
+    options = {k: v for k, v in config.items() if k in ("basis", "padding", "symmetric", "kernel", "sees_input")}
     return f"{config['class']}{options or ''}"
 
 

@@ -104,8 +104,9 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        count = len(ctx.saved_tensors) // 3
-        values, parameters = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        saved = ctx.saved_tensors  # once: checkpoints give them out no second time
+        count = len(saved) // 3
+        values, parameters = saved[:count], saved[count:]
         if torch.is_grad_enabled():  # derivatives of the derivative are wanted, which the fused operation has not
             return _differentiable(values[0], ctx.activation, parameters, gradients[0], ctx.needs_input_grad)
         of_x, _, *of_parameters = ctx.needs_input_grad

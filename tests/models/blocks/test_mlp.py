@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from opnet.models.blocks import fused_layers
 from opnet.models.blocks.mlp import MLP
@@ -50,6 +51,15 @@ def test_frozen_parameters_get_no_gradient() -> None:
         assert (a.grad is None) == (b.grad is None)
         if a.grad is not None:
             torch.testing.assert_close(a.grad, b.grad, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.usefixtures("_path")
+def test_checkpoints_compute_the_layers_anew() -> None:
+    ours, _ = pair("relu")
+    x = torch.randn(4, 5, requires_grad=True)
+    (expected,) = torch.autograd.grad(ours(x).square().sum(), x)
+    (found,) = torch.autograd.grad(checkpoint(ours, x, use_reentrant=False).square().sum(), x)
+    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.usefixtures("_path")
