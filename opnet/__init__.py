@@ -25,7 +25,8 @@ from opnet.evaluation.euler_gradients import study_dto_otd
 from opnet.evaluation.evaluate import Row, evaluate
 from opnet.evaluation.graphon_bound import a_priori_bound
 from opnet.evaluation.graphon_study import UntrainedGNDE, study_graphon
-from opnet.evaluation.metrics import MSE, AbsoluteL2, RelativeH1, RelativeL2
+from opnet.evaluation.metrics import MSE, AbsoluteL2, Criterion, Metric, RelativeH1, RelativeL2, RelativeLp
+from opnet.evaluation.spectral_metrics import AMSE, SpectralBands
 from opnet.evaluation.transfer import TransferStudy, measure_transfer
 from opnet.graphs import graphons
 from opnet.graphs.batch import batch_graphs

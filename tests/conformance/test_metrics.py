@@ -6,7 +6,8 @@ from math import pi
 import pytest
 import torch
 
-import opnet.evaluation.metrics  # noqa: F401  (registers)
+import opnet.evaluation.metrics
+import opnet.evaluation.spectral_metrics  # noqa: F401  (registers)
 from opnet.core.registry import lookup, names
 from opnet.spaces.grid import Grid
 
@@ -33,7 +34,7 @@ def functions(grid):
 
 
 def test_there_are_metrics_and_each_is_a_loss():
-    assert {"RelativeL2", "RelativeH1", "AbsoluteL2", "MSE"} <= set(METRICS)
+    assert {"RelativeL2", "RelativeLp", "RelativeH1", "AbsoluteL2", "MSE", "SpectralBands", "AMSE"} <= set(METRICS)
     for name in METRICS:
         assert lookup("loss", name) is lookup("metric", name)
         assert lookup("metric", name)().name == name
@@ -50,7 +51,7 @@ def test_refinement_converges(name, grid):
     assert values[0].shape == (2, 2)
     changes = [float(((b - a) / b).abs().max()) for a, b in pairwise(values)]
     assert changes[2] < 1e-2
-    assert changes[2] < 0.4 * changes[1] or changes[2] < 1e-10
+    assert changes[2] < 0.5 * changes[1] or changes[2] < 1e-10
 
 
 @pytest.mark.parametrize("grid", GRIDS)
@@ -82,4 +83,6 @@ def test_gradients_are_right_and_finite_at_zero_error(name):
     perfect = target.clone().requires_grad_()
     metric(perfect, target, grid).sum().backward()
     assert torch.isfinite(perfect.grad).all()
+    # Away from zeros of the error, where some norms have kinks.
+    prediction = prediction + 0.1 * torch.randn_like(prediction)
     assert torch.autograd.gradcheck(lambda p: metric(p, target, grid), prediction.requires_grad_())
