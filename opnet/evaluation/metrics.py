@@ -46,7 +46,8 @@ class Criterion(ABC):
         """The name records carry: the class, and what was chosen other than by default."""
         choices: tuple[Field[Any], ...] = fields(self) if is_dataclass(self) else ()
         values = [(choice.name, getattr(self, choice.name), choice.default) for choice in choices]
-        chosen = ", ".join(f"{key}={value}" for key, value, default in values if value != default)
+        values = [(key, value, default) for key, value, default in values if value != default]
+        chosen = ", ".join(f"{key}={type(v).__name__ if is_dataclass(v) else v}" for key, v, _ in values)
         return type(self).__name__ + (f"({chosen})" if chosen else "")
 
 
@@ -225,13 +226,13 @@ def grid_of(metric: Metric, domain: Domain) -> Grid:
     return domain
 
 
-def ratio(metric: Metric, error: Tensor, size: Tensor) -> Tensor:
-    """`error / size`, (batch, channel); a `ValueError` naming the target of size zero."""
+def ratio(metric: Criterion, error: Tensor, size: Tensor, of: str = "targets") -> Tensor:
+    """`error / size`, (batch, channel); a `ValueError` naming the first of the targets whose size is zero."""
     vanishing = size == 0
     if vanishing.any():
         sample, channel = torch.nonzero(vanishing)[0].tolist()
         raise ValueError(
-            f"{metric.name}: expected targets of non-zero norm, found zero in channel {channel} of sample {sample} of "
+            f"{metric.name}: expected {of} of non-zero norm, found zero in channel {channel} of sample {sample} of "
             "the batch; an absolute metric such as AbsoluteL2 or MSE can measure it"
         )
     return error / size

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from opnet.core.typing import Float
+from opnet.core.typing import Float, Inexact
 from opnet.spaces.grid import Grid
 
 DERIVATIVES = ("spectral", "difference")
 
 
-def l2_norm(values: Float[Tensor, "batch channel *shape"], grid: Grid) -> Float[Tensor, "batch channel"]:
+def l2_norm(values: Inexact[Tensor, "batch channel *shape"], grid: Grid) -> Float[Tensor, "batch channel"]:
     """`||v|| = (int |v|^2 dx)^(1/2)`, the integral by `grid.weights()`; unit: that of v times length^(dim/2).
 
     >>> grid = Grid((64,), boundary="periodic")
@@ -27,7 +27,7 @@ def l2_norm(values: Float[Tensor, "batch channel *shape"], grid: Grid) -> Float[
     return lp_norm(values, grid, 2.0)
 
 
-def lp_norm(values: Float[Tensor, "batch channel *shape"], grid: Grid, p: float) -> Float[Tensor, "batch channel"]:
+def lp_norm(values: Inexact[Tensor, "batch channel *shape"], grid: Grid, p: float) -> Float[Tensor, "batch channel"]:
     """`||v||_p = (int |v|^p dx)^(1/p)` by `grid.weights()`; for p infinite the largest |v| at a node.
 
     >>> lp_norm(torch.tensor([[[1.0, -3.0]]]), Grid((2,), nodes="cell"), 1.0)

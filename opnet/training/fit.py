@@ -16,7 +16,7 @@ from opnet.core.expect import expect
 from opnet.core.progress import Progress, silent
 from opnet.data.batch import Batch, Dataset
 from opnet.evaluation.evaluate import measure
-from opnet.evaluation.metrics import Metric, RelativeL2
+from opnet.evaluation.metrics import Criterion, RelativeL2
 from opnet.models.base import Model
 from opnet.training.batches import MODEL, TrainingBatches, fit_stream
 from opnet.training.checkpoint import Standing, checkpoint_folder, newest_checkpoint, write_checkpoint
@@ -66,7 +66,7 @@ def fit(
     model: nn.Module,
     dataset: Dataset,
     *,
-    loss: Metric = RelativeL2(),  # noqa: B008  (frozen values)
+    loss: Criterion = RelativeL2(),  # noqa: B008  (frozen values)
     config: FitConfig = FitConfig(),  # noqa: B008
     validation: Dataset | None = None,
     folder: str | Path | None = None,
@@ -85,7 +85,7 @@ def fit(
 
     Args:
         model: an operator model, or a graph model on data with times; an `opnet` `Model` where there is a `folder`.
-        loss: a metric; its mean over samples and channels is minimised.
+        loss: a metric, or another criterion such as `PDEResidual`; its mean over samples and channels is minimised.
         validation: measured after every epoch, for the history.
         folder: where checkpoints stand, this training's own.
 
@@ -117,7 +117,7 @@ def fit(
     for name, data in (("dataset", dataset), ("validation", validation)):
         if data is not None or name == "dataset":
             expect(f"fit: {name}", data, Dataset, "a Dataset such as ArrayDataset(inputs, targets, grid)")
-    expect("fit: loss", loss, Metric, "a metric such as RelativeL2()")
+    expect("fit: loss", loss, Criterion, "a metric such as RelativeL2()")
     expect("fit: config", config, FitConfig, "a FitConfig")
     if folder is not None and not isinstance(model, Model):
         raise ValueError(f"fit: expected an opnet Model to write checkpoints of, found {type(model).__name__}")
@@ -139,7 +139,7 @@ class _Training:
         self,
         model: nn.Module,
         dataset: Dataset,
-        loss: Metric,
+        loss: Criterion,
         config: FitConfig,
         validation: Dataset | None,
         progress: Progress,
