@@ -26,6 +26,8 @@ from opnet.evaluation.evaluate import Row, evaluate
 from opnet.evaluation.graphon_bound import a_priori_bound
 from opnet.evaluation.graphon_study import UntrainedGNDE, study_graphon
 from opnet.evaluation.metrics import MSE, AbsoluteL2, Criterion, Metric, RelativeH1, RelativeL2, RelativeLp
+from opnet.evaluation.residual import PDEResidual
+from opnet.evaluation.rollout import Rollout, evaluate_rollout
 from opnet.evaluation.spectral_metrics import AMSE, SpectralBands
 from opnet.evaluation.transfer import TransferStudy, measure_transfer
 from opnet.graphs import graphons

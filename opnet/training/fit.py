@@ -17,6 +17,8 @@ from opnet.core.progress import Progress, silent
 from opnet.data.batch import Batch, Dataset
 from opnet.evaluation.evaluate import measure
 from opnet.evaluation.metrics import Criterion, RelativeL2
+from opnet.evaluation.predict import predict
+from opnet.evaluation.rollout import unrolled
 from opnet.models.base import Model
 from opnet.training.batches import MODEL, TrainingBatches, fit_stream
 from opnet.training.checkpoint import Standing, checkpoint_folder, newest_checkpoint, write_checkpoint
@@ -27,6 +29,7 @@ from opnet.training.interrupts import Interrupts
 from opnet.training.losses import mean_loss
 from opnet.training.model_file import load_weights, read_model_file
 from opnet.training.optimizer_state import load_optimizer, optimizer_tensors
+from opnet.training.protocol import as_trained, check_protocol, protocol
 from opnet.training.schedules import learning_rate
 
 
@@ -42,6 +45,8 @@ class Run:
         steps: optimiser steps in all.
         resumed_from: the step a checkpoint was taken up at; None if there was none.
         notes: what the user should know, such as a damaged checkpoint that was passed over.
+        protocol: frames in and out, teacher forcing, pushforward and noise, in a phrase that results carry; "one-shot"
+            for data that is not cut in time.
     """
 
     model: nn.Module
@@ -49,6 +54,7 @@ class Run:
     steps: int
     resumed_from: int | None = None
     notes: list[str] = field(default_factory=list)
+    protocol: str = ""
 
     @property
     def finished_before(self) -> bool:
@@ -121,6 +127,7 @@ def fit(
     expect("fit: config", config, FitConfig, "a FitConfig")
     if folder is not None and not isinstance(model, Model):
         raise ValueError(f"fit: expected an opnet Model to write checkpoints of, found {type(model).__name__}")
+    check_protocol(config, dataset)
     device = torch.device(config.device)
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError("fit: expected a model with parameters to train, found none")
@@ -129,7 +136,8 @@ def fit(
         training.run(None if folder is None else Path(folder), checkpoint_seconds)
     standing = training.standing
     model.eval()
-    return Run(model, standing.history, standing.step, training.resumed_from, training.notes)
+    told = protocol(config, dataset)
+    return Run(model, standing.history, standing.step, training.resumed_from, training.notes, told)
 
 
 class _Training:
@@ -225,7 +233,7 @@ class _Training:
         torch.default_generator.manual_seed(seed)
         if self.on_cuda:
             torch.cuda.manual_seed(seed)
-        return mean_loss(self.loss, self.model, batch)
+        return mean_loss(self.loss, self.model, as_trained(self.model, batch, self.config))
 
     def _fail(self, failure: str, epoch: int, samples: list[int], alone: str | None = None) -> NoReturn:
         cause = f", of which the first by itself: {alone}" if alone else ""
@@ -240,7 +248,9 @@ class _Training:
             try:
                 # Measuring may take longer than a process asked to end is given, and changes nothing.
                 with interrupts.at_once():
-                    values = measure(self.model, self.validation, (self.loss,), batch_size=self.config.batch_size)[0]
+                    ask = unrolled if self.config.pushforward else predict
+                    size = self.config.batch_size
+                    values = measure(self.model, self.validation, (self.loss,), batch_size=size, ask=ask)[0]
             except (KeyboardInterrupt, SystemExit):
                 self._save()
                 raise
