@@ -17,12 +17,17 @@ class GridModel(Model):
     Attributes:
         discretisation_invariant: whether the same weights mean one operator, which outputs approach as the grid is
             refined; False where they are bound to a spacing.
+        half_precision: whether outputs and gradients under `torch.autocast` to bfloat16 are those of float32 to a few
+            per cent.
+        traceable: whether `torch.compile(fullgraph=True)` and `torch.export` take it.
         in_channels: channels of a.
         dim: axes of the grid; None: any.
     """
 
     domain = "grid"
     discretisation_invariant: ClassVar[bool] = True
+    half_precision: ClassVar[bool] = False
+    traceable: ClassVar[bool] = True
     in_channels: int
     dim: int | None = None
 
