@@ -158,5 +158,6 @@ from opnet.training.config import FitConfig
 from opnet.training.fit import Run, fit
 from opnet.training.model_file import load_model, save_model
 from opnet.training.node_classification import NodeFitConfig, NodeRun, fit_nodes
+from opnet.training.protocol import RolloutTraining
 
 __version__ = "0.1.0"

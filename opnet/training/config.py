@@ -29,20 +29,10 @@ class FitConfig:
         precision: "float32" or "float64"; the model and the data are cast to it.
         augmentation: "dihedral" applies one random symmetry of the square to each batch: inputs with their edge values
             repeated where a node is missing, targets with zero; "none" does not.
-        noise: standard deviation of normal noise added to the inputs on grids, as a share of the root mean square of
-            each sample's channel: a model that is to be fed with its own predictions learns to correct them. Good:
-            .001 to .03.
-        pushforward: on windows of trajectories, steps of the model's own, without gradient, before the one that is
-            learned from: the targets hold `pushforward + 1` predictions, of which the last counts, and the model
-            learns from inputs distributed as its own predictions are. 0 is teacher forcing. Good: 1, after some epochs
-            without.
         gradient_clip: largest norm of the gradient over all parameters; a longer one is scaled to it. None: no limit.
 
     Raises:
         ValueError: naming the argument, what was expected and what was found.
-
-    Source: noise: Sanchez-Gonzalez et al., Learning to Simulate Complex Physics with Graph Networks, 2020, section 3.4;
-    pushforward: Brandstetter, Worrall and Welling, Message Passing Neural PDE Solvers, 2022, section 3.1.
 
     >>> FitConfig(epochs=0)
     Traceback (most recent call last):
@@ -59,11 +49,9 @@ class FitConfig:
     precision: str = "float32"
     augmentation: str = "none"
     gradient_clip: float | None = None
-    noise: float = 0.0
-    pushforward: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("pushforward", 0)):
+        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
             expected = f"an integer of at least {least}"
             object.__setattr__(self, name, integer(f"FitConfig.{name}", getattr(self, name), expected))
             _expect(self, name, getattr(self, name) >= least, expected)
@@ -71,7 +59,6 @@ class FitConfig:
         _expect(
             self, "weight_decay", _is_finite(self.weight_decay) and self.weight_decay >= 0, "a number of at least 0"
         )
-        _expect(self, "noise", _is_finite(self.noise) and self.noise >= 0, "a number of at least 0")
         decay = self.learning_rate * self.weight_decay
         if decay > 1:
             raise ValueError(f"FitConfig: expected learning_rate * weight_decay of at most 1, found {decay:g}")

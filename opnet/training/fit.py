@@ -29,7 +29,7 @@ from opnet.training.interrupts import Interrupts
 from opnet.training.losses import mean_loss
 from opnet.training.model_file import load_weights, read_model_file
 from opnet.training.optimizer_state import load_optimizer, optimizer_tensors
-from opnet.training.protocol import as_trained, check_protocol, protocol
+from opnet.training.protocol import RolloutTraining
 from opnet.training.schedules import learning_rate
 
 
@@ -74,6 +74,7 @@ def fit(
     *,
     loss: Criterion = RelativeL2(),  # noqa: B008  (frozen values)
     config: FitConfig = FitConfig(),  # noqa: B008
+    rollouts: RolloutTraining = RolloutTraining(),  # noqa: B008
     validation: Dataset | None = None,
     folder: str | Path | None = None,
     progress: Progress = silent,
@@ -92,6 +93,7 @@ def fit(
     Args:
         model: an operator model, or a graph model on data with times; an `opnet` `Model` where there is a `folder`.
         loss: a metric, or another criterion such as `PDEResidual`; its mean over samples and channels is minimised.
+        rollouts: noise and pushforward, for models on grids that will be fed with their own predictions.
         validation: measured after every epoch, for the history.
         folder: where checkpoints stand, this training's own.
 
@@ -125,19 +127,20 @@ def fit(
             expect(f"fit: {name}", data, Dataset, "a Dataset such as ArrayDataset(inputs, targets, grid)")
     expect("fit: loss", loss, Criterion, "a metric such as RelativeL2()")
     expect("fit: config", config, FitConfig, "a FitConfig")
+    expect("fit: rollouts", rollouts, RolloutTraining, "a RolloutTraining")
     if folder is not None and not isinstance(model, Model):
         raise ValueError(f"fit: expected an opnet Model to write checkpoints of, found {type(model).__name__}")
-    check_protocol(config, dataset)
+    rollouts.check(dataset)
     device = torch.device(config.device)
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError("fit: expected a model with parameters to train, found none")
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        training = _Training(model, dataset, loss, config, validation, progress)
+        training = _Training(model, dataset, loss, config, rollouts, validation, progress)
         training.run(None if folder is None else Path(folder), checkpoint_seconds)
     standing = training.standing
     model.eval()
-    told = protocol(config, dataset)
-    return Run(model, standing.history, standing.step, training.resumed_from, training.notes, told)
+    protocol = rollouts.protocol(dataset)
+    return Run(model, standing.history, standing.step, training.resumed_from, training.notes, protocol)
 
 
 class _Training:
@@ -149,10 +152,11 @@ class _Training:
         dataset: Dataset,
         loss: Criterion,
         config: FitConfig,
+        rollouts: RolloutTraining,
         validation: Dataset | None,
         progress: Progress,
     ) -> None:
-        self.model, self.loss, self.config = model, loss, config
+        self.model, self.loss, self.config, self.rollouts = model, loss, config, rollouts
         self.validation, self.progress = validation, progress
         self.batches = TrainingBatches(dataset, config)
         model.to(device=config.device, dtype=config.dtype)
@@ -182,7 +186,7 @@ class _Training:
             self._advance(interrupts, checkpoint_seconds)
             return
         assert isinstance(self.model, Model)
-        self.identity = plain_identity(self.model, self.config, self.loss, self.batches)
+        self.identity = plain_identity(self.model, self.config, self.loss, self.rollouts, self.batches)
         with checkpoint_folder(folder):
             self._take_up(folder)
             if not self.finished:
@@ -233,7 +237,7 @@ class _Training:
         torch.default_generator.manual_seed(seed)
         if self.on_cuda:
             torch.cuda.manual_seed(seed)
-        return mean_loss(self.loss, self.model, as_trained(self.model, batch, self.config))
+        return mean_loss(self.loss, self.model, self.rollouts.prepared(self.model, batch))
 
     def _fail(self, failure: str, epoch: int, samples: list[int], alone: str | None = None) -> NoReturn:
         cause = f", of which the first by itself: {alone}" if alone else ""
@@ -248,7 +252,7 @@ class _Training:
             try:
                 # Measuring may take longer than a process asked to end is given, and changes nothing.
                 with interrupts.at_once():
-                    ask = unrolled if self.config.pushforward else predict
+                    ask = unrolled if self.rollouts.pushforward else predict
                     size = self.config.batch_size
                     values = measure(self.model, self.validation, (self.loss,), batch_size=size, ask=ask)[0]
             except (KeyboardInterrupt, SystemExit):

@@ -13,13 +13,17 @@ from opnet.evaluation.metrics import Criterion
 from opnet.models.base import Model
 from opnet.training.batches import TrainingBatches
 from opnet.training.config import FitConfig
+from opnet.training.protocol import RolloutTraining
 
 
-def plain_identity(model: Model, config: FitConfig, loss: Criterion, batches: TrainingBatches) -> dict[str, Any]:
+def plain_identity(
+    model: Model, config: FitConfig, loss: Criterion, rollouts: RolloutTraining, batches: TrainingBatches
+) -> dict[str, Any]:
     """All that `fit` was given and that the final weights depend on, as JSON has it."""
     identity = {
         "model": model.config,
         "training": asdict(config),
+        "rollouts": asdict(rollouts),
         "loss": plain(loss, ("loss",)) if is_dataclass(loss) else {"class": type(loss).__name__},
         "data": batches.describe(),
     }

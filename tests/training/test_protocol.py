@@ -12,7 +12,7 @@ from opnet.models.graph_nde import GraphNDE
 from opnet.spaces.grid import Grid
 from opnet.training.config import FitConfig
 from opnet.training.fit import fit
-from opnet.training.protocol import as_trained, noisy, pushed_forward
+from opnet.training.protocol import RolloutTraining, noisy, pushed_forward
 
 GRID = Grid((16,), boundary="periodic")
 CONFIG = FitConfig(epochs=3, batch_size=4, learning_rate=1e-2)
@@ -41,9 +41,7 @@ def test_pushforward_keeps_the_true_frames_that_are_still_in_the_window():
     batch = trajectories().windows(3, 2).all()
     pushed = pushed_forward(Last(), batch, 1)
     assert torch.equal(pushed.inputs, torch.cat([batch.inputs[:, 1:], 10 * batch.inputs[:, -1:]], 1))
-    with pytest.raises(
-        ValueError, match=r"FitConfig.pushforward: expected targets of 3 predictions, .* found 2 channels"
-    ):
+    with pytest.raises(ValueError, match=r"pushforward: expected targets of 3 predictions, .* found 2 channels"):
         pushed_forward(Last(), batch, 2)
 
 
@@ -58,27 +56,27 @@ def test_noise_is_a_share_of_each_channel():
 
 def test_teacher_forcing_changes_nothing():
     batch = trajectories().windows(1, 1).all()
-    assert as_trained(model(), batch, CONFIG) is batch
+    assert RolloutTraining().prepared(model(), batch) is batch
 
 
 @pytest.mark.parametrize("options", [{"noise": 0.05}, {"pushforward": 1}, {"noise": 0.05, "pushforward": 1}])
 def test_training_is_reproducible_and_resumed_and_another_for_each_protocol(options, tmp_path):
     windows = trajectories().windows(1, 1 + options.get("pushforward", 0))
-    config = replace(CONFIG, **options)
+    rollouts = RolloutTraining(**options)
     first, second, other = model(), model(), model()
-    run = fit(first, windows, config=config, validation=windows)
+    run = fit(first, windows, config=CONFIG, rollouts=rollouts, validation=windows)
     torch.rand(3)
-    fit(second, windows, config=config, folder=tmp_path)
+    fit(second, windows, config=CONFIG, rollouts=rollouts, folder=tmp_path)
     fit(other, trajectories().windows(1, 1), config=CONFIG)
     assert weights(first) == weights(second) != weights(other)
     assert run.history[-1]["loss"] < run.history[0]["loss"]
-    with pytest.raises(ValueError, match=r"training.noise: expected 0.5, found"):
-        fit(second, windows, config=replace(config, noise=0.5), folder=tmp_path)
+    with pytest.raises(ValueError, match=r"rollouts.noise: expected 0.5, found"):
+        fit(second, windows, config=CONFIG, rollouts=replace(rollouts, noise=0.5), folder=tmp_path)
 
 
 def test_validation_follows_the_model_over_all_frames():
     windows, net = trajectories().windows(1, 3), model()
-    run = fit(net, windows, config=replace(CONFIG, pushforward=2), loss=MSE(), validation=windows)
+    run = fit(net, windows, config=CONFIG, rollouts=RolloutTraining(pushforward=2), loss=MSE(), validation=windows)
     batch, frames = windows.all(), []
     with torch.no_grad():
         for _ in range(3):
@@ -89,21 +87,21 @@ def test_validation_follows_the_model_over_all_frames():
 
 def test_runs_say_how_they_were_trained():
     data = trajectories()
-    for config, windows, said in (
-        (CONFIG, data.windows(2, 1), "frames [0, 1] to [2] of 4 starts a trajectory; teacher forcing"),
+    for rollouts, windows, said in (
+        (RolloutTraining(), data.windows(2, 1), "frames [0, 1] to [2] of 4 starts a trajectory; teacher forcing"),
         (
-            replace(CONFIG, noise=0.01),
+            RolloutTraining(noise=0.01),
             data.windows(2, 1),
             "frames [0, 1] to [2] of 4 starts a trajectory; teacher forcing; noise 0.01",
         ),
-        (CONFIG, data.windows(2, 1).in_memory(), "one-shot"),
+        (RolloutTraining(), data.windows(2, 1).in_memory(), "one-shot"),
     ):
         net = torch.nn.Module()
         net.scale, net.forward = (
             torch.nn.Parameter(torch.ones(())),
             lambda inputs, grid, m=net: m.scale * inputs[:, -1:],
         )
-        assert fit(net, windows, config=replace(config, epochs=1)).protocol == said
+        assert fit(net, windows, config=replace(CONFIG, epochs=1), rollouts=rollouts).protocol == said
 
 
 def test_graphs_and_whole_trajectories_are_refused():
@@ -111,15 +109,13 @@ def test_graphs_and_whole_trajectories_are_refused():
     times = torch.linspace(0, 1, 3)
     data = ArrayDataset(torch.ones(2, 4, 1), torch.ones(2, 3, 4, 1), graph, times=times)
     for options in ({"noise": 0.1}, {"pushforward": 1}):
-        with pytest.raises(ValueError, match=f"FitConfig.{next(iter(options))}: expected data on a Grid"):
-            fit(GraphNDE((1, 2, 1)), data, config=replace(CONFIG, **options))
-    with pytest.raises(
-        ValueError, match=r"FitConfig.pushforward: expected windows such as .* found whole trajectories"
-    ):
-        fit(model(), trajectories(), config=replace(CONFIG, pushforward=1))
+        with pytest.raises(ValueError, match="fit: rollouts: expected data on a Grid"):
+            fit(GraphNDE((1, 2, 1)), data, config=CONFIG, rollouts=RolloutTraining(**options))
+    with pytest.raises(ValueError, match=r"fit: rollouts: expected windows such as .* found trajectories"):
+        fit(model(), trajectories(), config=CONFIG, rollouts=RolloutTraining(pushforward=1))
 
 
 @pytest.mark.parametrize(("name", "value"), [("noise", -0.1), ("noise", float("nan")), ("pushforward", -1)])
 def test_numbers_out_of_range_are_refused(name, value):
-    with pytest.raises(ValueError, match=rf"FitConfig.{name}: expected .* found"):
-        FitConfig(**{name: value})
+    with pytest.raises(ValueError, match=rf"RolloutTraining.{name}: expected .* found"):
+        RolloutTraining(**{name: value})
