@@ -25,7 +25,10 @@ from opnet.evaluation.euler_gradients import study_dto_otd
 from opnet.evaluation.evaluate import Row, evaluate
 from opnet.evaluation.graphon_bound import a_priori_bound
 from opnet.evaluation.graphon_study import UntrainedGNDE, study_graphon
-from opnet.evaluation.metrics import MSE, AbsoluteL2, RelativeH1, RelativeL2
+from opnet.evaluation.metrics import MSE, AbsoluteL2, Criterion, Metric, RelativeH1, RelativeL2, RelativeLp
+from opnet.evaluation.residual import PDEResidual
+from opnet.evaluation.rollout import Rollout, evaluate_rollout
+from opnet.evaluation.spectral_metrics import AMSE, SpectralBands
 from opnet.evaluation.transfer import TransferStudy, measure_transfer
 from opnet.graphs import graphons
 from opnet.graphs.batch import batch_graphs
@@ -166,5 +169,6 @@ from opnet.training.config import FitConfig
 from opnet.training.fit import Run, fit
 from opnet.training.model_file import load_model, save_model
 from opnet.training.node_classification import NodeFitConfig, NodeRun, fit_nodes
+from opnet.training.protocol import RolloutTraining
 
 __version__ = "0.1.0"

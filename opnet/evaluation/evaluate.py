@@ -16,7 +16,7 @@ from opnet.core.expect import expect
 from opnet.core.status import Status
 from opnet.data.batch import Batch, Dataset, Domain
 from opnet.evaluation.intervals import mean_interval
-from opnet.evaluation.metrics import Metric, RelativeL2
+from opnet.evaluation.metrics import Criterion, RelativeL2
 from opnet.evaluation.predict import predict
 from opnet.evaluation.records import Record, record
 from opnet.spaces.grid import Grid
@@ -70,7 +70,7 @@ class Row:
 def evaluate(
     model: nn.Module,
     dataset: Dataset,
-    metrics: Metric | Sequence[Metric] = (RelativeL2(),),  # noqa: B008  (frozen values)
+    metrics: Criterion | Sequence[Criterion] = (RelativeL2(),),  # noqa: B008  (frozen values)
     *,
     batch_size: int = 20,
     inference: str = "native",
@@ -94,9 +94,9 @@ def evaluate(
     """
     expect("evaluate: model", model, nn.Module, "a model")
     expect("evaluate: dataset", dataset, Dataset, "a Dataset such as ArrayDataset(inputs, targets, grid)")
-    metrics = tuple(metrics) if isinstance(metrics, (list, tuple)) else (cast(Metric, metrics),)
+    metrics = tuple(metrics) if isinstance(metrics, (list, tuple)) else (cast(Criterion, metrics),)
     for metric in metrics:
-        expect("evaluate: metrics", metric, Metric, "metrics such as RelativeL2()")
+        expect("evaluate: metrics", metric, Criterion, "metrics such as RelativeL2()")
     if not metrics:
         raise ValueError("evaluate: metrics: expected at least one, found none")
     if inference not in INFERENCES:
@@ -129,7 +129,7 @@ def evaluate(
 def measure(
     model: nn.Module,
     dataset: Dataset,
-    metrics: Sequence[Metric],
+    metrics: Sequence[Criterion],
     *,
     batch_size: int = 20,
     ask: Callable[[nn.Module, Batch], Tensor] = predict,
@@ -148,8 +148,7 @@ def measure(
             prediction = ask(model, batch if own is None else batch.to(own.device, own.dtype))
             _check_finite(prediction, batch.domain, start)
             for metric, parts in zip(metrics, values, strict=True):
-                found = metric(prediction, batch.targets.to(prediction.device), batch.domain)
-                parts.append(found.double().mean(1).cpu())
+                parts.append(metric.of(prediction, batch.to(prediction.device)).double().mean(1).cpu())
     return [torch.cat(parts) for parts in values]
 
 

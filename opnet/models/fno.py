@@ -62,6 +62,7 @@ class FNO(GridModel):
     """
 
     registered_name = "FNO"
+    half_precision = True
 
     def __init__(
         self,

@@ -22,6 +22,9 @@ class GridModel(Model):
             `adapt`, or know nothing.
         sees_lengths: whether outputs depend on the lengths of the box, as solutions of an equation do; where False the
             box is scaled to the unit box.
+        half_precision: whether outputs and gradients under `torch.autocast` to bfloat16 are those of float32 to a few
+            per cent.
+        traceable: whether `torch.compile(fullgraph=True)` and `torch.export` take it.
         in_channels: channels of a.
         dim: axes of the grid; None: any.
     """
@@ -30,6 +33,8 @@ class GridModel(Model):
     discretisation_invariant: ClassVar[bool] = True
     trainable: ClassVar[bool] = True
     sees_lengths: ClassVar[bool] = False
+    half_precision: ClassVar[bool] = False
+    traceable: ClassVar[bool] = True
     in_channels: int
     dim: int | None = None
 

@@ -16,7 +16,9 @@ from opnet.core.expect import expect
 from opnet.core.progress import Progress, silent
 from opnet.data.batch import Batch, Dataset
 from opnet.evaluation.evaluate import measure
-from opnet.evaluation.metrics import Metric, RelativeL2
+from opnet.evaluation.metrics import Criterion, RelativeL2
+from opnet.evaluation.predict import predict
+from opnet.evaluation.rollout import unrolled
 from opnet.models.base import Model
 from opnet.training.batches import MODEL, TrainingBatches, fit_stream
 from opnet.training.checkpoint import Standing, checkpoint_folder, newest_checkpoint, write_checkpoint
@@ -27,6 +29,7 @@ from opnet.training.interrupts import Interrupts
 from opnet.training.losses import mean_loss
 from opnet.training.model_file import load_weights, read_model_file
 from opnet.training.optimizer_state import load_optimizer, optimizer_tensors
+from opnet.training.protocol import RolloutTraining
 from opnet.training.schedules import learning_rate
 
 
@@ -42,6 +45,8 @@ class Run:
         steps: optimiser steps in all.
         resumed_from: the step a checkpoint was taken up at; None if there was none.
         notes: what the user should know, such as a damaged checkpoint that was passed over.
+        protocol: frames in and out, teacher forcing, pushforward and noise, in a phrase that results carry; "one-shot"
+            for data that is not cut in time.
     """
 
     model: nn.Module
@@ -49,6 +54,7 @@ class Run:
     steps: int
     resumed_from: int | None = None
     notes: list[str] = field(default_factory=list)
+    protocol: str = ""
 
     @property
     def finished_before(self) -> bool:
@@ -66,8 +72,9 @@ def fit(
     model: nn.Module,
     dataset: Dataset,
     *,
-    loss: Metric = RelativeL2(),  # noqa: B008  (frozen values)
+    loss: Criterion = RelativeL2(),  # noqa: B008  (frozen values)
     config: FitConfig = FitConfig(),  # noqa: B008
+    rollouts: RolloutTraining = RolloutTraining(),  # noqa: B008
     validation: Dataset | None = None,
     folder: str | Path | None = None,
     progress: Progress = silent,
@@ -85,7 +92,8 @@ def fit(
 
     Args:
         model: an operator model, or a graph model on data with times; an `opnet` `Model` where there is a `folder`.
-        loss: a metric; its mean over samples and channels is minimised.
+        loss: a metric, or another criterion such as `PDEResidual`; its mean over samples and channels is minimised.
+        rollouts: noise and pushforward, for models on grids that will be fed with their own predictions.
         validation: measured after every epoch, for the history.
         folder: where checkpoints stand, this training's own.
 
@@ -117,19 +125,22 @@ def fit(
     for name, data in (("dataset", dataset), ("validation", validation)):
         if data is not None or name == "dataset":
             expect(f"fit: {name}", data, Dataset, "a Dataset such as ArrayDataset(inputs, targets, grid)")
-    expect("fit: loss", loss, Metric, "a metric such as RelativeL2()")
+    expect("fit: loss", loss, Criterion, "a metric such as RelativeL2()")
     expect("fit: config", config, FitConfig, "a FitConfig")
+    expect("fit: rollouts", rollouts, RolloutTraining, "a RolloutTraining")
     if folder is not None and not isinstance(model, Model):
         raise ValueError(f"fit: expected an opnet Model to write checkpoints of, found {type(model).__name__}")
+    rollouts.check(dataset)
     device = torch.device(config.device)
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError("fit: expected a model with parameters to train, found none")
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        training = _Training(model, dataset, loss, config, validation, progress)
+        training = _Training(model, dataset, loss, config, rollouts, validation, progress)
         training.run(None if folder is None else Path(folder), checkpoint_seconds)
     standing = training.standing
     model.eval()
-    return Run(model, standing.history, standing.step, training.resumed_from, training.notes)
+    protocol = rollouts.protocol(dataset)
+    return Run(model, standing.history, standing.step, training.resumed_from, training.notes, protocol)
 
 
 class _Training:
@@ -139,12 +150,13 @@ class _Training:
         self,
         model: nn.Module,
         dataset: Dataset,
-        loss: Metric,
+        loss: Criterion,
         config: FitConfig,
+        rollouts: RolloutTraining,
         validation: Dataset | None,
         progress: Progress,
     ) -> None:
-        self.model, self.loss, self.config = model, loss, config
+        self.model, self.loss, self.config, self.rollouts = model, loss, config, rollouts
         self.validation, self.progress = validation, progress
         self.batches = TrainingBatches(dataset, config)
         model.to(device=config.device, dtype=config.dtype)
@@ -174,7 +186,7 @@ class _Training:
             self._advance(interrupts, checkpoint_seconds)
             return
         assert isinstance(self.model, Model)
-        self.identity = plain_identity(self.model, self.config, self.loss, self.batches)
+        self.identity = plain_identity(self.model, self.config, self.loss, self.rollouts, self.batches)
         with checkpoint_folder(folder):
             self._take_up(folder)
             if not self.finished:
@@ -225,7 +237,7 @@ class _Training:
         torch.default_generator.manual_seed(seed)
         if self.on_cuda:
             torch.cuda.manual_seed(seed)
-        return mean_loss(self.loss, self.model, batch)
+        return mean_loss(self.loss, self.model, self.rollouts.prepared(self.model, batch))
 
     def _fail(self, failure: str, epoch: int, samples: list[int], alone: str | None = None) -> NoReturn:
         cause = f", of which the first by itself: {alone}" if alone else ""
@@ -240,7 +252,9 @@ class _Training:
             try:
                 # Measuring may take longer than a process asked to end is given, and changes nothing.
                 with interrupts.at_once():
-                    values = measure(self.model, self.validation, (self.loss,), batch_size=self.config.batch_size)[0]
+                    ask = unrolled if self.rollouts.pushforward else predict
+                    size = self.config.batch_size
+                    values = measure(self.model, self.validation, (self.loss,), batch_size=size, ask=ask)[0]
             except (KeyboardInterrupt, SystemExit):
                 self._save()
                 raise

@@ -8,22 +8,27 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from opnet.evaluation.metrics import Metric
+from opnet.data.manifest import plain
+from opnet.evaluation.metrics import Criterion
 from opnet.models.base import Model
 from opnet.training.batches import TrainingBatches
 from opnet.training.config import FitConfig
+from opnet.training.protocol import RolloutTraining
 
 
-def plain_identity(model: Model, config: FitConfig, loss: Metric, batches: TrainingBatches) -> dict[str, Any]:
+def plain_identity(
+    model: Model, config: FitConfig, loss: Criterion, rollouts: RolloutTraining, batches: TrainingBatches
+) -> dict[str, Any]:
     """All that `fit` was given and that the final weights depend on, as JSON has it."""
-    choices: dict[str, Any] = asdict(loss) if is_dataclass(loss) else {}
     identity = {
         "model": model.config,
         "training": asdict(config),
-        "loss": {"class": type(loss).__name__, **choices},
+        "rollouts": asdict(rollouts),
+        "loss": plain(loss, ("loss",)) if is_dataclass(loss) else {"class": type(loss).__name__},
         "data": batches.describe(),
     }
-    return json.loads(json.dumps(identity))
+    # Checkpoints take no number that is not finite, such as the p of a largest error.
+    return json.loads(json.dumps(identity), parse_constant=str)
 
 
 def check_identity(folder: Path, asked: dict[str, Any], found: dict[str, Any]) -> None:

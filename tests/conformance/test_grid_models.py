@@ -1,5 +1,8 @@
 """Laws of every registered operator model on grids."""
 
+import json
+import subprocess
+import sys
 from itertools import pairwise
 from math import pi
 
@@ -18,9 +21,12 @@ import opnet.models.resnet
 import opnet.models.symmetrised
 import opnet.models.training_mean
 import opnet.models.unet  # noqa: F401  (registers)
+import opnet.models.symmetrised  # noqa: F401  (registers)
+from opnet.core.errors import SolveError
 from opnet.core.registry import lookup, names
 from opnet.models.base import build_model
 from opnet.spaces.grid import Grid
+from opnet.training.model_file import load_model, model_bytes, save_model
 
 FNO = {"class": "FNO", "in_channels": 1, "out_channels": 2, "modes": [4, 4], "width": 6, "layers": 2}
 KERNEL = {"in_channels": 1, "out_channels": 2, "width": 3, "layers": 1, "hidden": [4]}
@@ -264,3 +270,101 @@ def test_inputs_that_do_not_fit_are_refused(config, inputs, grid, message):
 def test_unknown_arguments_are_refused(name):
     with pytest.raises(ValueError, match=name):
         build_model({**EXAMPLES[name][0], "colour": "blue"})
+
+
+@each_model
+def test_a_model_file_brings_back_every_byte(config, tmp_path):
+    model, grid, path = make(config), Grid((12, 12), nodes="cell"), tmp_path / "model.safetensors"
+    save_model(model, path)
+    loaded = load_model(path).eval()
+    assert model_bytes(loaded) == path.read_bytes() == model_bytes(model)
+    assert torch.equal(loaded(smooth(grid), grid), model(smooth(grid), grid))
+
+
+@each_model
+def test_nan_is_refused_or_comes_out_in_its_sample_alone(config):
+    model, grid = make(config), Grid((12, 12), nodes="cell")
+    inputs = smooth(grid)
+    clean = model(inputs, grid)
+    if torch.equal(model(3 * inputs, grid), clean):
+        pytest.skip("does not look at its inputs")
+    # All of it: a model may read sensors alone.
+    spoilt = torch.stack([torch.full_like(inputs[0], torch.nan), inputs[1]])
+    try:
+        outputs = model(spoilt, grid)
+    except (ValueError, SolveError):
+        return
+    assert torch.isnan(outputs[0]).flatten(1).any(1).all()
+    torch.testing.assert_close(outputs[1], clean[1], rtol=1e-12, atol=1e-12)
+
+
+HALF = [case for case in CASES if getattr(lookup("model", case["class"]), "half_precision", False)]
+
+
+@pytest.mark.parametrize("config", HALF, ids=title)
+def test_half_precision_is_close_where_a_model_says_so(config):
+    """Outputs and gradients under autocast to bfloat16, whose numbers have three digits."""
+    model, grid = make(config, torch.float32), Grid((16, 16), nodes="cell")
+    inputs, results = smooth(grid).float(), []
+    for enabled in (False, True):
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            outputs = model(inputs, grid).float()
+        outputs.square().mean().backward()
+        results.append((outputs.detach(), torch.cat([p.grad.flatten().float() for p in model.parameters()])))
+    for exact, half in zip(*results, strict=True):
+        assert 0 < float((half - exact).norm() / exact.norm()) < 0.05
+
+
+TRACED = """
+import json, sys
+import torch
+import opnet
+from opnet.models.base import build_model
+
+grid = opnet.Grid((16, 16), nodes="cell")
+x, y = grid.coordinates()
+inputs = torch.stack([torch.cos(3 * x) * torch.exp(y), torch.sin(5 * x * y)])[:, None].float()
+
+def new():
+    torch.manual_seed(0)
+    return build_model(json.loads(sys.argv[1])).eval()
+
+def answers(model, call):
+    given = inputs.clone().requires_grad_()
+    outputs = call(given, grid)
+    if not outputs.requires_grad:
+        return [outputs]
+    wanted = [given, *model.parameters()]
+    gradients = torch.autograd.grad(outputs.square().mean(), wanted, allow_unused=True)
+    return [outputs.detach(), *(g for g in gradients if g is not None)]
+
+class OnGrid(torch.nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs):
+        return self.model(inputs, grid)
+
+eager, compiled, exported = new(), new(), new()
+expected = answers(eager, eager)
+# What it generates code with is the compiler's affair.
+traced = torch.compile(compiled, fullgraph=True, backend="aot_eager")
+for found in (answers(compiled, traced), answers(compiled, compiled)):
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+with torch.no_grad():
+    program = torch.export.export(OnGrid(exported), (inputs,), strict=False)
+    torch.testing.assert_close(program.module()(inputs), expected[0])
+    torch.testing.assert_close(exported(inputs, grid), expected[0])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if getattr(lookup("model", name), "traceable", True)])
+def test_compiled_as_one_graph_and_exported_it_is_the_same_model(name):
+    """Traced before it was ever called, and afterwards usable untraced. In a process without the hook that checks
+    shapes, which breaks graphs."""
+    command = [sys.executable, "-c", TRACED, json.dumps(EXAMPLES[name][0])]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]

@@ -6,7 +6,8 @@ from math import pi
 import pytest
 import torch
 
-import opnet.evaluation.metrics  # noqa: F401  (registers)
+import opnet.evaluation.metrics
+import opnet.evaluation.spectral_metrics  # noqa: F401  (registers)
 from opnet.core.registry import lookup, names
 from opnet.spaces.grid import Grid
 
@@ -33,7 +34,7 @@ def functions(grid):
 
 
 def test_there_are_metrics_and_each_is_a_loss():
-    assert {"RelativeL2", "RelativeH1", "AbsoluteL2", "MSE"} <= set(METRICS)
+    assert {"RelativeL2", "RelativeLp", "RelativeH1", "AbsoluteL2", "MSE", "SpectralBands", "AMSE"} <= set(METRICS)
     for name in METRICS:
         assert lookup("loss", name) is lookup("metric", name)
         assert lookup("metric", name)().name == name
@@ -50,7 +51,7 @@ def test_refinement_converges(name, grid):
     assert values[0].shape == (2, 2)
     changes = [float(((b - a) / b).abs().max()) for a, b in pairwise(values)]
     assert changes[2] < 1e-2
-    assert changes[2] < 0.4 * changes[1] or changes[2] < 1e-10
+    assert changes[2] < 0.5 * changes[1] or changes[2] < 1e-10
 
 
 @pytest.mark.parametrize("grid", GRIDS)
@@ -82,4 +83,42 @@ def test_gradients_are_right_and_finite_at_zero_error(name):
     perfect = target.clone().requires_grad_()
     metric(perfect, target, grid).sum().backward()
     assert torch.isfinite(perfect.grad).all()
+    # Away from zeros of the error, where some norms have kinks.
+    prediction = prediction + 0.1 * torch.randn_like(prediction)
     assert torch.autograd.gradcheck(lambda p: metric(p, target, grid), prediction.requires_grad_())
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_single_precision_is_close_and_half_precision_is_taken(name):
+    metric, grid = lookup("metric", name)(), GRIDS["plane"].resized((16, 17))
+    # Noise in every mode: where a scale holds nothing but rounding, precisions may differ.
+    prediction, target = (values + 0.3 * torch.randn_like(values) for values in functions(grid))
+    exact, single = metric(prediction, target, grid), metric(prediction.float(), target.float(), grid)
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single.double(), exact, rtol=1e-4, atol=1e-6)
+    half = metric(prediction.bfloat16(), target.bfloat16(), grid)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half.double(), exact, rtol=0.1, atol=0)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_nothing_broadcasts_and_what_is_not_finite_shows(name):
+    metric, grid = lookup("metric", name)(), GRIDS["plane"]
+    prediction, target = functions(grid)
+    for wrong in (prediction[:1], prediction[:, :1], prediction[..., :1], prediction[0]):
+        with pytest.raises(ValueError, match="expected prediction and target of one shape"):
+            metric(wrong, target, grid)
+    with pytest.raises(ValueError, match=r"expected \(batch, channel, 9, 8\) on the grid"):
+        metric(prediction, target, grid.resized((9, 8)))
+    prediction[0, 0, 3, 3] = torch.nan
+    values = metric(prediction, target, grid)
+    assert torch.isnan(values[0, 0])
+    assert torch.isfinite(values[1]).all()
+
+
+@pytest.mark.parametrize("name", [name for name in METRICS if lookup("metric", name).unit == "1"])
+def test_relative_metrics_name_targets_that_vanish(name):
+    prediction, target = functions(GRIDS["plane"])
+    target[1, 0] = 0
+    with pytest.raises(ValueError, match="expected targets of non-zero norm, found zero in channel 0 of sample 1"):
+        lookup("metric", name)()(prediction, target, GRIDS["plane"])

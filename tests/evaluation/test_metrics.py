@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from opnet.evaluation.metrics import MSE, AbsoluteL2, RelativeH1, RelativeL2
+from opnet.evaluation.metrics import MSE, AbsoluteL2, RelativeH1, RelativeL2, RelativeLp
 from opnet.graphs.graph import Graph
 from opnet.linops.dense import Dense
 from opnet.spaces.grid import Grid
@@ -15,6 +15,32 @@ def test_relative_l2_is_the_ratio_of_norms():
     prediction = torch.randn_like(target)
     expected = (prediction - target).flatten(2).norm(dim=-1) / target.flatten(2).norm(dim=-1)
     torch.testing.assert_close(RelativeL2()(prediction, target, GRID), expected)
+
+
+def test_relative_lp_is_the_ratio_of_integrals():
+    target = torch.randn(3, 2, 3, 5, dtype=torch.float64)
+    prediction, grid = torch.randn_like(target), Grid((3, 5), extent=((0, 2), (0, 7)))
+    for p in (1.0, 1.5, 3.0):
+        above, below = ((v.abs() ** p * grid.weights()).sum((2, 3)) for v in (prediction - target, target))
+        torch.testing.assert_close(RelativeLp(p)(prediction, target, grid), (above / below) ** (1 / p))
+    torch.testing.assert_close(RelativeLp(2)(prediction, target, grid), RelativeL2()(prediction, target, grid))
+    largest = (prediction - target).abs().amax((2, 3)) / target.abs().amax((2, 3))
+    torch.testing.assert_close(RelativeLp(float("inf"))(prediction, target, grid), largest)
+    for p in (0.5, float("nan"), True):
+        with pytest.raises(ValueError, match=r"RelativeLp.p: expected a number of at least 1, found"):
+            RelativeLp(p)
+
+
+def test_relative_h1_by_differences_forgives_the_highest_modes():
+    grid = Grid((16,), boundary="periodic")
+    x = 2 * torch.pi * grid.axis(0)[None, None]
+    smooth, rough = torch.sin(x), torch.sin(x) + 0.1 * torch.sin(7 * x)
+    spectral, difference = RelativeH1()(rough, smooth, grid), RelativeH1("difference")(rough, smooth, grid)
+    # sin(7 x) has the slope 7, its quotients 2 sin(7 pi / 16) / h with h = 2 pi / 16.
+    assert difference < 0.75 * spectral
+    assert RelativeH1("difference").name == "RelativeH1(derivative=difference)"
+    with pytest.raises(ValueError, match=r"RelativeH1.derivative: expected one of spectral, difference, found 'fem'"):
+        RelativeH1("fem")
 
 
 def test_mse_is_the_mean_on_uniform_nodes_and_weighted_at_vertices():
@@ -59,7 +85,7 @@ def test_trajectories_take_the_mean_or_the_supremum_over_time():
         ((2, 1, 6, 4), (2, 1, 6, 4), r"expected \(batch, channel, 4, 6\) on the grid, found \(2, 1, 6, 4\)"),
     ],
 )
-@pytest.mark.parametrize("metric", [RelativeL2(), RelativeH1(), AbsoluteL2(), MSE()])
+@pytest.mark.parametrize("metric", [RelativeL2(), RelativeLp(), RelativeH1(), AbsoluteL2(), MSE()])
 def test_nothing_broadcasts(metric, prediction, target, message):
     with pytest.raises(ValueError, match=message):
         metric(torch.ones(prediction), torch.ones(target), GRID)

@@ -29,6 +29,17 @@ def test_on_a_periodic_axis_resolved_waves_are_exact(n):
     torch.testing.assert_close(h1_seminorm(values, grid), torch.full((1, 1), 2 * pi * 5 / 3 * 1.5**0.5).double())
 
 
+def test_differences_are_second_order_on_periodic_axes_too():
+    def error(n):
+        grid = Grid((n,), boundary="periodic")
+        values = torch.exp(torch.sin(2 * pi * grid.axis(0)))[None, None]
+        return float(abs(h1_seminorm(values, grid, "difference") - h1_seminorm(values, grid)))
+
+    assert 1.8 < torch.log2(torch.tensor(error(64) / error(128))) < 2.2
+    with pytest.raises(ValueError, match="derivative: expected one of spectral, difference, found 'finite'"):
+        h1_seminorm(torch.ones(1, 1, 8), Grid((8,), boundary="periodic"), "finite")
+
+
 def test_the_checkerboard_is_seen():
     for boundary in ("periodic", "dirichlet"):
         grid = Grid((8,), boundary=boundary, nodes="cell")

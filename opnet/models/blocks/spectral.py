@@ -35,7 +35,7 @@ class SpectralConvolution(nn.Module):
         # Independent weights of this size carry a field's energy in these modes over to the outputs.
         scale = (width * max(1, sum(parts))) ** -0.5
         self.weight = nn.Parameter(scale * torch.randn(count, width, width, *parts))
-        self.register_buffer("orbit", orbit, persistent=False)
+        self.register_buffer("orbit", None if orbit is None else orbit.to(self.weight.device), persistent=False)
 
     def forward(self, v: Tensor, transform: SpectralTransform, add_to: Tensor) -> Tensor:
         """# shape: (*grid, batch, channel) -> (*grid, batch, channel)"""
@@ -55,6 +55,7 @@ class SpectralConvolution(nn.Module):
 
 def _orbits(shape: tuple[int, ...]) -> Tensor:
     """For each mode, the number of its orbit under permutations of the axes."""
-    index = torch.arange(torch.Size(shape).numel()).reshape(shape)
+    # On the CPU wherever models are made: on "meta", where model files try an architecture, nothing can be counted.
+    index = torch.arange(torch.Size(shape).numel(), device="cpu").reshape(shape)
     least = torch.stack([index.permute(order) for order in permutations(range(len(shape)))]).amin(0)
     return torch.unique(least.flatten(), return_inverse=True)[1]

@@ -104,8 +104,9 @@ class Darcy(Elliptic):
         g = self.field.sample(seed, indices, grid)
         return torch.full_like(g, self.a_low).masked_fill_(g >= 0, self.a_high)
 
-    def system(
-        self, seed: int, indices: Sequence[int], grid: Grid, device: torch.device | str
-    ) -> tuple[Tensor, LinearOperator, Tensor]:
-        a = self.coefficient(seed, indices, grid).to(device)
-        return a.unsqueeze(1), Diffusion(a, grid), torch.full_like(a, self.forcing)
+    def draw(self, seed: int, indices: Sequence[int], grid: Grid, device: torch.device | str) -> Tensor:
+        return self.coefficient(seed, indices, grid).to(device).unsqueeze(1)
+
+    def posed(self, inputs: Tensor, grid: Grid) -> tuple[LinearOperator, Tensor]:
+        a = inputs.squeeze(1)
+        return Diffusion(a, grid), torch.full_like(a, self.forcing)

@@ -86,17 +86,18 @@ class DarcyFNOPublished(Elliptic):
             raise ValueError(f"DarcyFNOPublished: expected a resolution of at least 8, found {resolution}")
         return square("DarcyFNOPublished", resolution)
 
-    def system(
-        self, seed: int, indices: Sequence[int], grid: Grid, device: torch.device | str
-    ) -> tuple[Tensor, LinearOperator, Tensor]:
-        a, n = self.clean.coefficient(seed, indices, grid), grid.shape[0]
+    def draw(self, seed: int, indices: Sequence[int], grid: Grid, device: torch.device | str) -> Tensor:
+        return self.clean.draw(seed, indices, grid, device)
+
+    def posed(self, inputs: Tensor, grid: Grid) -> tuple[LinearOperator, Tensor]:
+        a, n = inputs.squeeze(1), grid.shape[0]
         nodes = Grid((n, n), nodes="vertex")
         at_nodes = _by_spline(a, grid, nodes) / nodes.spacing[0] ** 2
         inner = slice(1, -1)
         faces = [(at_nodes[:, 1:, inner] + at_nodes[:, :-1, inner]) / 2]
         faces.append((at_nodes[:, inner, 1:] + at_nodes[:, inner, :-1]) / 2)
         A = Diffusion.from_faces(faces, Grid((n - 2, n - 2), nodes="interior"))
-        return a.unsqueeze(1), A, at_nodes.new_ones(len(a), n - 2, n - 2)
+        return A, at_nodes.new_ones(len(a), n - 2, n - 2)
 
     def targets(self, u: Tensor) -> Tensor:
         n = u.shape[-1] + 2

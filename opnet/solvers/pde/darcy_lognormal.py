@@ -84,8 +84,9 @@ class DarcyLognormal(Elliptic):
         """a at the nodes of any grid.  # shape: (sample, *grid)"""
         return self.field.sample(seed, indices, grid).exp()
 
-    def system(
-        self, seed: int, indices: Sequence[int], grid: Grid, device: torch.device | str
-    ) -> tuple[Tensor, LinearOperator, Tensor]:
-        a = self.coefficient(seed, indices, grid).to(device)
-        return a.unsqueeze(1), Diffusion(a, grid), torch.full_like(a, self.forcing)
+    def draw(self, seed: int, indices: Sequence[int], grid: Grid, device: torch.device | str) -> Tensor:
+        return self.coefficient(seed, indices, grid).to(device).unsqueeze(1)
+
+    def posed(self, inputs: Tensor, grid: Grid) -> tuple[LinearOperator, Tensor]:
+        a = inputs.squeeze(1)
+        return Diffusion(a, grid), torch.full_like(a, self.forcing)

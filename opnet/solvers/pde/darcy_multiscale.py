@@ -79,8 +79,9 @@ class DarcyMultiscale(Elliptic):
             a *= (1 + 0.5 * torch.cos(wave * pi * (x + y))) * (1 + 0.5 * torch.sin(wave * pi * (y - 3 * x)))
         return a
 
-    def system(
-        self, seed: int, indices: Sequence[int], grid: Grid, device: torch.device | str
-    ) -> tuple[Tensor, LinearOperator, Tensor]:
-        a = self.coefficient(seed, indices, grid).to(device)
-        return a.unsqueeze(1), Diffusion(a, grid), torch.ones_like(a)
+    def draw(self, seed: int, indices: Sequence[int], grid: Grid, device: torch.device | str) -> Tensor:
+        return self.coefficient(seed, indices, grid).to(device).unsqueeze(1)
+
+    def posed(self, inputs: Tensor, grid: Grid) -> tuple[LinearOperator, Tensor]:
+        a = inputs.squeeze(1)
+        return Diffusion(a, grid), torch.ones_like(a)

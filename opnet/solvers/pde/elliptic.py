@@ -47,14 +47,27 @@ class Elliptic(Problem):
     on_cpu: ClassVar[bool] = False
 
     @abstractmethod
+    def draw(self, seed: int, indices: Sequence[int], grid: Grid, device: torch.device | str) -> Tensor:
+        """Inputs.  # shape: (sample, channel, *grid)"""
+
+    @abstractmethod
+    def posed(self, inputs: Tensor, grid: Grid) -> tuple[LinearOperator, Tensor]:
+        """A and b (sample, *nodes of A) of given inputs (sample, channel, *grid)."""
+
     def system(
         self, seed: int, indices: Sequence[int], grid: Grid, device: torch.device | str
     ) -> tuple[Tensor, LinearOperator, Tensor]:
-        """Inputs (sample, channel, *grid), A and b (sample, *grid)."""
+        """Inputs (sample, channel, *grid), A and b (sample, *nodes of A)."""
+        inputs = self.draw(seed, indices, grid, device)
+        return inputs, *self.posed(inputs, grid)
 
     def targets(self, u: Tensor) -> Tensor:
         """The channels of the solution.  # shape: (sample, *grid) -> (sample, channel, *grid)"""
         return u.unsqueeze(1)
+
+    def unknowns(self, targets: Tensor) -> Tensor:
+        """The solution of its channels.  # shape: (sample, channel, *grid) -> (sample, *grid)"""
+        return targets.squeeze(1)
 
     def sample(
         self,

@@ -112,16 +112,20 @@ class Helmholtz(Elliptic):
         """g."""
         return GaussianField(self.tau, self.alpha, self.sigma, max_mode=self.max_mode)
 
-    def system(
-        self, seed: int, indices: Sequence[int], grid: Grid, device: torch.device | str
-    ) -> tuple[Tensor, LinearOperator, Tensor]:
+    def draw(self, seed: int, indices: Sequence[int], grid: Grid, device: torch.device | str) -> Tensor:
         g = self.field.sample(seed, indices, grid).to(device)
-        c = self.speed * (1 + self.contrast * torch.tanh(g))
-        x, y = grid.coordinates(device=device)
+        return (self.speed * (1 + self.contrast * torch.tanh(g))).unsqueeze(1)
+
+    def posed(self, inputs: Tensor, grid: Grid) -> tuple[LinearOperator, Tensor]:
+        c = inputs.squeeze(1)
+        x, y = grid.coordinates(device=c.device)
         distance = (x - self.source[0]) ** 2 + (y - self.source[1]) ** 2
         f = torch.exp(-distance / (2 * self.width**2)) / (2 * pi * self.width**2)
         A = Diffusion(torch.ones_like(c), grid, c=-((self.omega / c) ** 2), robin=-1j * self.omega / self.speed)
-        return c.unsqueeze(1), A, f.to(A.dtype).expand(len(c), -1, -1)
+        return A, f.to(A.dtype).expand(len(c), -1, -1)
 
     def targets(self, u: Tensor) -> Tensor:
         return torch.stack([u.real, u.imag], 1)
+
+    def unknowns(self, targets: Tensor) -> Tensor:
+        return torch.complex(*targets.unbind(1))

@@ -76,11 +76,12 @@ class Poisson(Elliptic):
         """f."""
         return GaussianField(self.tau, self.alpha, self.sigma, boundary=self.boundary, max_mode=self.max_mode)
 
-    def system(
-        self, seed: int, indices: Sequence[int], grid: Grid, device: torch.device | str
-    ) -> tuple[Tensor, LinearOperator, Tensor]:
-        f = self.field.sample(seed, indices, grid).to(device)
-        A = Diffusion(torch.ones(grid.shape, dtype=f.dtype, device=device), grid)
+    def draw(self, seed: int, indices: Sequence[int], grid: Grid, device: torch.device | str) -> Tensor:
+        return self.field.sample(seed, indices, grid).to(device).unsqueeze(1)
+
+    def posed(self, inputs: Tensor, grid: Grid) -> tuple[LinearOperator, Tensor]:
+        f = inputs.squeeze(1)
+        A = Diffusion(torch.ones(grid.shape, dtype=f.dtype, device=f.device), grid)
         # Midpoints of a function without a mean may have one, of the size of the discretisation error.
         b = f if self.boundary == "dirichlet" else f - f.mean((-2, -1), keepdim=True)
-        return f.unsqueeze(1), A, b
+        return A, b

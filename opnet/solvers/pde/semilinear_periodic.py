@@ -13,7 +13,7 @@ from torch import Tensor
 
 from opnet.solvers.pde.evolution import Solved
 from opnet.solvers.pde.memory import keep_freed_memory
-from opnet.solvers.pde.periodic_box import TAIL, evaluate, spectrum_tail
+from opnet.solvers.pde.periodic_box import TAIL, evaluate, spectrum_tail, wave_numbers
 from opnet.solvers.pde.periodic_problem import PeriodicProblem
 from opnet.solvers.pde.schemes.etdrk4 import etdrk4
 from opnet.solvers.pde.schemes.kept_modes import KEPT, KeptModes
@@ -104,6 +104,17 @@ class SemilinearPeriodic(PeriodicProblem):
         kept = KeptModes(box, device)
         weight = kept.laid_out(self.weight(kept.k) * kept.mask)
         return lambda t, modes: kept.of(self.nonlinear(kept.values(modes))).mul_(weight)
+
+    def time_derivative(self, u: Tensor, box: Grid) -> Tensor:
+        """u_t = L u + M g(u) at the nodes of a box, differentiable; M g(u) of the modes that products leave free of
+        aliases alone.
+
+        # shape: (sample, channel, *box) -> the same
+        """
+        kept, axes = KeptModes(box, u.device), tuple(range(-box.dim, 0))
+        symbol = torch.stack(self.symbols(wave_numbers(box, u.device)))
+        linear = torch.fft.irfftn(symbol * torch.fft.rfftn(u, dim=axes), box.shape, axes)
+        return linear + kept.values(self.tendency(box, u.device)(0.0, kept.of(u) * kept.mask))
 
     def solve(
         self, seed: int, indices: Sequence[int], grid: Grid, *, refinement: int = 0, device: torch.device | str = "cpu"

@@ -71,6 +71,8 @@ class Vorticity(SemilinearPeriodic):
     def nonlinear(self, u: Tensor) -> Tensor:
         """(v_1 v_2, v_2^2 - v_1^2) of the velocity.  # shape: (sample, 2, *box) -> (sample, 2, *box)"""
         first, second = u.unbind(1)
+        if u.requires_grad:  # what is written into memory that is there has no gradient
+            return torch.stack([first * second, second * second - first * first], 1)
         products = torch.empty_like(u)
         torch.mul(first, second, out=products[:, 0])
         torch.mul(second, second, out=products[:, 1])
