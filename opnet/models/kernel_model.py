@@ -31,6 +31,7 @@ class KernelModel(GridModel):
     on the points alone, which is kept for those seen last, and `operator`, the layers.
     """
 
+    traceable = False  # the neighbours are found where the points are known
     dim: int
 
     def _make_ends(self, in_channels: int, out_channels: int, dim: int, width: int, projection_width: int) -> None:

@@ -64,6 +64,7 @@ class ReducedBasis(GridModel):
     """
 
     registered_name = "ReducedBasis"
+    traceable = False  # its basis is set up at the first call on a grid
     trainable = False
     needs_data = True
     sees_lengths = True

@@ -21,7 +21,6 @@ import opnet.models.resnet
 import opnet.models.symmetrised
 import opnet.models.training_mean
 import opnet.models.unet  # noqa: F401  (registers)
-import opnet.models.symmetrised  # noqa: F401  (registers)
 from opnet.core.errors import SolveError
 from opnet.core.registry import lookup, names
 from opnet.models.base import build_model
