@@ -64,6 +64,7 @@ from opnet.models.graphon_nde import GraphonNDE
 from opnet.models.node_classifier import NodeClassifier
 from opnet.models.normalised import Normalised
 from opnet.models.symmetrised import Symmetrised
+from opnet.models.tfno import TFNO
 from opnet.solvers.linear.bicgstab import BiCGStab
 from opnet.solvers.linear.cg import CG
 from opnet.solvers.linear.direct import DirectSolver

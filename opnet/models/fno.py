@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import pi
 
 import torch
@@ -12,7 +13,8 @@ from torch.nn.functional import gelu
 from opnet.core.expect import integer, integers
 from opnet.core.registry import register
 from opnet.core.typing import Float
-from opnet.models.blocks.spectral import SpectralConvolution
+from opnet.models.blocks.factorised import FACTORISATIONS, FactorisedWeight, Rank
+from opnet.models.blocks.spectral import SpectralConvolution, weight_modes
 from opnet.models.grid_model import GridModel
 from opnet.spaces.grid import Grid
 from opnet.spaces.interpolation import close_ends, open_ends
@@ -43,6 +45,10 @@ class FNO(GridModel):
             swapping axes exchanges, with all symmetries of the square or cube. For a basis other than "fourier", equal
             modes and a cube.
         zero_boundary: multiply u by `prod_i 4 x_i (1 - x_i)`, for solutions that vanish on the boundary.
+        factorisation: "tucker", "cp" or "tt": R_j is held in factors (see `FactorisedWeight`), which regularises: good
+            for few samples, and for many modes. None: R_j itself. Good: "tucker".
+        rank: of the factorisation: a share of R_j's numbers, or integers. Good: .05 to .5.
+        joint: one factorisation for all layers together, "layer" being an axis as the modes and channels are.
 
     At ends of the box that "left" and "interior" nodes leave out (not on periodic axes) the nearest value of `a` is
     repeated first: without it the quadrature, and with it the operator, would move by half a spacing.
@@ -76,6 +82,9 @@ class FNO(GridModel):
         projection_width: int = 128,
         symmetric: bool = False,
         zero_boundary: bool = False,
+        factorisation: str | None = None,
+        rank: Rank = 0.1,
+        joint: bool = False,
     ) -> None:
         super().__init__()
         modes = integers("FNO: modes", modes, "integers, one for each axis, such as (12, 12)")
@@ -90,6 +99,9 @@ class FNO(GridModel):
             "projection_width": projection_width,
             "symmetric": symmetric,
             "zero_boundary": zero_boundary,
+            "factorisation": factorisation,
+            "rank": rank if isinstance(rank, (int, float, str)) else list(rank),
+            "joint": joint,
         }
         _check_arguments(self.arguments)
         self.in_channels, self.dim, self.modes, self.basis, self.padding = (
@@ -102,7 +114,8 @@ class FNO(GridModel):
         self.symmetric, self.zero_boundary = symmetric, zero_boundary
         self.lifting = nn.Linear(in_channels + (2 if symmetric else len(self.modes)), width)
         self.spectral = nn.ModuleList(
-            SpectralConvolution(width, self.modes, basis, symmetric=symmetric) for _ in range(layers)
+            SpectralConvolution(width, self.modes, basis, symmetric=symmetric, weight=weight)
+            for weight in self._weights()
         )
         self.pointwise = nn.ModuleList(nn.Linear(width, width) for _ in range(layers))
         self.projection = nn.Sequential(
@@ -131,6 +144,21 @@ class FNO(GridModel):
         if self.zero_boundary:
             u = u * (4 * x * (1 - x)).prod(0)
         return open_ends(u, grid).contiguous()
+
+    def _weights(self) -> Sequence[Callable[[], Tensor] | None]:
+        """What makes the weight of each spectral layer; None where the layer has its own."""
+        layers, width, basis, factorisation, rank = (
+            self.arguments[name] for name in ("layers", "width", "basis", "factorisation", "rank")
+        )
+        if factorisation is None:
+            return [None] * layers
+        shape = (*weight_modes(self.modes, basis, self.symmetric), width, width)
+        options = {"parts": 2 if basis == "fourier" else 1, "variance": 1 / width}
+        if not self.arguments["joint"]:
+            return [FactorisedWeight(shape, factorisation, rank, **options) for _ in range(layers)]
+        self.joint = FactorisedWeight((layers, *shape), factorisation, rank, **options)
+        # A partial is no module, so that the factors are listed once.
+        return [partial(self.joint, layer) for layer in range(layers)]
 
     def _transform(self, grid: Grid, like: Tensor) -> SpectralTransform:
         key = (grid, like.dtype, like.device)
@@ -161,5 +189,12 @@ def _check_arguments(arguments: dict) -> None:
         raise ValueError(
             f"FNO: padding: expected 0, or for the Fourier basis a positive fraction, found {arguments['padding']}"
         )
+    if arguments["factorisation"] not in (None, *FACTORISATIONS):
+        raise ValueError(
+            f"FNO: factorisation: expected one of {', '.join(FACTORISATIONS)} or None, "
+            f"found {arguments['factorisation']!r}"
+        )
+    if arguments["joint"] and arguments["factorisation"] is None:
+        raise ValueError("FNO: joint: expected a factorisation with it, found none")
     if arguments["symmetric"] and (basis == "fourier" or len(set(modes)) > 1):
         raise ValueError(f"FNO: symmetric: expected the cosine or sine basis and equal modes, found {basis!r}, {modes}")

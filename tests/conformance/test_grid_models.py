@@ -8,7 +8,8 @@ import torch
 
 import opnet.models.fno
 import opnet.models.normalised
-import opnet.models.symmetrised  # noqa: F401  (registers)
+import opnet.models.symmetrised
+import opnet.models.tfno  # noqa: F401  (registers)
 from opnet.core.registry import lookup, names
 from opnet.models.base import build_model
 from opnet.spaces.grid import Grid
@@ -25,6 +26,11 @@ EXAMPLES = {
         {**FNO, "basis": "cosine", "symmetric": True, "zero_boundary": True},
     ],
     "Normalised": [{"class": "Normalised", "model": FNO, **STATISTICS}],
+    "TFNO": [
+        {**FNO, "class": "TFNO", "factorisation": "tucker", "rank": 0.3, "joint": True},
+        {**FNO, "class": "TFNO", "factorisation": "cp", "rank": 3, "basis": "cosine"},
+        {**FNO, "class": "TFNO", "factorisation": "tt", "rank": [2, 3, 2]},
+    ],
     "Symmetrised": [{"class": "Symmetrised", "model": {**FNO, "padding": 1.0}}],
 }
 GRID_MODELS = [name for name in names("model") if lookup("model", name).domain == "grid"]
@@ -33,7 +39,7 @@ PLACEMENTS = ["cell", "vertex", "left", "interior"]
 
 
 def title(config):
-    options = {k: v for k, v in config.items() if k in ("basis", "padding", "symmetric")}
+    options = {k: v for k, v in config.items() if k in ("basis", "padding", "symmetric", "factorisation")}
     return f"{config['class']}{options or ''}"
 
 

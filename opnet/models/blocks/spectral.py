@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import permutations
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -20,26 +22,40 @@ class SpectralConvolution(nn.Module):
         modes: m, for every axis.
         basis: "fourier", "cosine" or "sine".
         symmetric: one weight for all modes that swapping axes exchanges.
+        weight: makes the weight when called, such as a `FactorisedWeight`; without it, the weight is a parameter.
 
     The weight has shape (mode, in, out), and for the Fourier basis (mode, in, out, 2): real and imaginary part.
     """
 
     orbit: Tensor | None
 
-    def __init__(self, width: int, modes: tuple[int, ...], basis: str, *, symmetric: bool = False) -> None:
+    def __init__(
+        self,
+        width: int,
+        modes: tuple[int, ...],
+        basis: str,
+        *,
+        symmetric: bool = False,
+        weight: Callable[[], Tensor] | None = None,
+    ) -> None:
         super().__init__()
-        shape = mode_shape(modes, basis)
-        orbit = _orbits(shape) if symmetric else None
-        count = int(orbit.max()) + 1 if orbit is not None else torch.Size(shape).numel()
         parts = (2,) if basis == "fourier" else ()
-        # Independent weights of this size carry a field's energy in these modes over to the outputs.
-        scale = (width * max(1, sum(parts))) ** -0.5
-        self.weight = nn.Parameter(scale * torch.randn(count, width, width, *parts))
-        self.register_buffer("orbit", orbit, persistent=False)
+        self._shape = (prod(weight_modes(modes, basis, symmetric)), width, width, *parts)
+        if weight is None:
+            # Independent weights of this size carry a field's energy in these modes over to the outputs.
+            scale = (width * max(1, sum(parts))) ** -0.5
+            weight = nn.Parameter(scale * torch.randn(self._shape))
+        self.weight = weight
+        self.register_buffer("orbit", _orbits(mode_shape(modes, basis)) if symmetric else None, persistent=False)
+
+    def dense_weight(self) -> Tensor:
+        """# shape: (mode, in, out[, 2])"""
+        weight = self.weight if isinstance(self.weight, Tensor) else self.weight().reshape(self._shape)
+        return weight if self.orbit is None else weight[self.orbit]
 
     def forward(self, v: Tensor, transform: SpectralTransform, add_to: Tensor) -> Tensor:
         """# shape: (*grid, batch, channel) -> (*grid, batch, channel)"""
-        weight = self.weight if self.orbit is None else self.weight[self.orbit]
+        weight = self.dense_weight()
         coefficients = transform.forward(v)  # (mode, part, batch, channel)
         n_modes, parts, batch, width = coefficients.shape
         if parts == 1:
@@ -51,6 +67,16 @@ class SpectralConvolution(nn.Module):
         real, imaginary = products.reshape(n_modes, 2, batch, 2, width).unbind(1)
         mixed = torch.stack([real[:, :, 0] - imaginary[:, :, 1], real[:, :, 1] + imaginary[:, :, 0]], 1)
         return transform.inverse(mixed, add_to)
+
+
+def weight_modes(modes: tuple[int, ...], basis: str, symmetric: bool = False) -> tuple[int, ...]:
+    """How the modes that have a weight of their own are numbered: axis by axis, or by the orbits of swapped axes.
+
+    >>> weight_modes((4, 4), "fourier"), weight_modes((4, 4), "cosine", symmetric=True)
+    ((4, 7), (10,))
+    """
+    shape = mode_shape(modes, basis)
+    return (int(_orbits(shape).max()) + 1,) if symmetric else shape
 
 
 def _orbits(shape: tuple[int, ...]) -> Tensor:
