@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import opnet.models.fno
+import opnet.models.neuraloperator_fno
 import opnet.models.normalised
 import opnet.models.symmetrised
 import opnet.models.tfno  # noqa: F401  (registers)
@@ -15,6 +16,7 @@ from opnet.models.base import build_model
 from opnet.spaces.grid import Grid
 
 FNO = {"class": "FNO", "in_channels": 1, "out_channels": 2, "modes": [4, 4], "width": 6, "layers": 2}
+NEURALOPERATOR = {**{k: v for k, v in FNO.items() if k != "modes"}, "class": "NeuralOperatorFNO", "n_modes": [6, 6]}
 STATISTICS = {"inputs": {"shift": [1.0], "scale": [2.0]}, "targets": {"shift": [0.5, 0.0], "scale": [3.0, 1.0]}}
 # Small architectures from one input channel to two outputs on squares; several where options matter.
 EXAMPLES = {
@@ -24,6 +26,10 @@ EXAMPLES = {
         {**FNO, "basis": "cosine"},
         {**FNO, "basis": "sine"},
         {**FNO, "basis": "cosine", "symmetric": True, "zero_boundary": True},
+    ],
+    "NeuralOperatorFNO": [
+        {**NEURALOPERATOR, "padding": 0.25, "factorisation": "tucker", "rank": 0.3},
+        {**NEURALOPERATOR, "n_modes": [7, 7], "skip": "identity", "mlp_width": 0, "positions": False},
     ],
     "Normalised": [{"class": "Normalised", "model": FNO, **STATISTICS}],
     "TFNO": [

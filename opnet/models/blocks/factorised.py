@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod, sqrt
 
 import torch
@@ -159,8 +160,8 @@ def _cp_ranks(shape: tuple[int, ...], share: float) -> tuple[int, ...]:
 
 def _train_ranks(shape: tuple[int, ...], share: float) -> tuple[int, ...]:
     """Ranks c d_k, d_k the mean of the axes beside a bond, with as many numbers in the factors as the share says."""
-    bonds = [(a + b) / 2 for a, b in zip(shape, shape[1:], strict=False)]
-    squared = sum(a * n * b for a, n, b in zip(bonds, shape[1:-1], bonds[1:], strict=False))
+    bonds = [(a + b) / 2 for a, b in pairwise(shape)]
+    squared = sum(a * n * b for (a, b), n in zip(pairwise(bonds), shape[1:-1], strict=True))
     linear = shape[0] * bonds[0] + shape[-1] * bonds[-1]
     wanted = share * prod(shape)
     c = 2 * wanted / (linear + sqrt(linear**2 + 4 * squared * wanted))
