@@ -61,6 +61,7 @@ from opnet.models.graph_nde import GraphNDE
 from opnet.models.graph_ode import GraphODE
 from opnet.models.graph_reaction_diffusion import GraphReactionDiffusion
 from opnet.models.graphon_nde import GraphonNDE
+from opnet.models.multi_grid_patches import MultiGridPatches
 from opnet.models.neuraloperator import from_neuraloperator
 from opnet.models.neuraloperator_fno import NeuralOperatorFNO
 from opnet.models.node_classifier import NodeClassifier

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import opnet.models.fno
+import opnet.models.multi_grid_patches
 import opnet.models.neuraloperator_fno
 import opnet.models.normalised
 import opnet.models.symmetrised
@@ -27,6 +28,10 @@ EXAMPLES = {
         {**FNO, "basis": "sine"},
         {**FNO, "basis": "cosine", "symmetric": True, "zero_boundary": True},
     ],
+    "MultiGridPatches": [
+        {"class": "MultiGridPatches", "model": {**FNO, "in_channels": 6}},
+        {"class": "MultiGridPatches", "model": {**FNO, "in_channels": 3}, "levels": 2, "positions": False},
+    ],
     "NeuralOperatorFNO": [
         {**NEURALOPERATOR, "padding": 0.25, "factorisation": "tucker", "rank": 0.3},
         {**NEURALOPERATOR, "n_modes": [7, 7], "skip": "identity", "mlp_width": 0, "positions": False},
@@ -45,7 +50,7 @@ PLACEMENTS = ["cell", "vertex", "left", "interior"]
 
 
 def title(config):
-    options = {k: v for k, v in config.items() if k in ("basis", "padding", "symmetric", "factorisation")}
+    options = {k: v for k, v in config.items() if k in ("basis", "padding", "symmetric", "factorisation", "levels")}
     return f"{config['class']}{options or ''}"
 
 
