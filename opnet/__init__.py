@@ -53,6 +53,7 @@ from opnet.linops.spectral import Spectral
 from opnet.linops.stencil import Stencil
 from opnet.models.base import Model, build_model
 from opnet.models.blocks.mlp import MLP
+from opnet.models.factorised_fno import FactorisedFNO
 from opnet.models.fno import FNO
 from opnet.models.gcn import GCN
 from opnet.models.graph_diffusion import GraphDiffusion

@@ -6,6 +6,7 @@ from math import pi
 import pytest
 import torch
 
+import opnet.models.factorised_fno
 import opnet.models.fno
 import opnet.models.multi_grid_patches
 import opnet.models.neuraloperator_fno
@@ -28,9 +29,18 @@ EXAMPLES = {
         {**FNO, "basis": "sine"},
         {**FNO, "basis": "cosine", "symmetric": True, "zero_boundary": True},
     ],
+    "FactorisedFNO": [
+        {**FNO, "class": "FactorisedFNO", "padding": 0.5},
+        {**FNO, "class": "FactorisedFNO", "basis": "cosine", "shared": True},
+    ],
     "MultiGridPatches": [
-        {"class": "MultiGridPatches", "model": {**FNO, "in_channels": 6}},
-        {"class": "MultiGridPatches", "model": {**FNO, "in_channels": 3}, "levels": 2, "positions": False},
+        {"class": "MultiGridPatches", "model": {**FNO, "modes": [3, 3], "in_channels": 6}, "patches": [2, 1]},
+        {
+            "class": "MultiGridPatches",
+            "model": {**FNO, "modes": [3, 3], "in_channels": 3},
+            "levels": 2,
+            "positions": False,
+        },
     ],
     "NeuralOperatorFNO": [
         {**NEURALOPERATOR, "padding": 0.25, "factorisation": "tucker", "rank": 0.3},

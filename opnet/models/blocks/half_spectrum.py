@@ -35,6 +35,9 @@ class HalfSpectrumWeight(nn.Module):
     ((3, 4), torch.Size([21, 2, 2, 2]), torch.Size([2, 2, 4, 4, 2]))
     """
 
+    index: Tensor
+    share: Tensor
+
     def __init__(self, width: int, n_modes: Sequence[int], factorisation: str | None = None, rank: Rank = 0.1) -> None:
         super().__init__()
         *lengths, last = n_modes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
 import torch
@@ -55,10 +56,10 @@ class Patches:
         device: Any = None,
     ) -> None:
         self.counts = tuple(counts)
-        axes = [_cut(grid, axis, count, halo) for axis, count in enumerate(counts)]
-        self.widths = tuple(width for _, width, _ in axes)
         # Outside inference mode, which would bar the matrices from training.
         with torch.inference_mode(False), torch.no_grad():
+            axes = [_cut(grid, axis, count, halo) for axis, count in enumerate(counts)]
+            self.widths = tuple(width for _, width, _ in axes)
             self._views = [
                 [
                     _view_matrix(grid, axis, start, width, level, fill).to(device, dtype)
@@ -101,19 +102,19 @@ class Patches:
 
 def _cut(grid: Grid, axis: int, count: int, halo: float) -> tuple[Tensor, int, Tensor]:
     """First node (with halo) of every patch, nodes of one, and where each node stands among all patches' nodes."""
-    low = grid.extent[axis][0]
-    part = (grid.axis(axis) - low) / grid.lengths[axis] * count
-    owner = (part + 1e-9).floor().long().clamp(0, count - 1)
-    sizes = torch.bincount(owner, minlength=count)
-    if int(sizes.min()) == 0:
-        raise ValueError(
-            f"patches: expected a node in each of {count} parts of axis {axis}, found {grid.shape[axis]} nodes"
-        )
-    size = 2 * ((int(sizes.max()) + 1) // 2)
-    around = round(halo * size)
+    nodes, h = grid.axis(axis), grid.spacing[axis]
+    ends = torch.arange(count, dtype=torch.float64) * grid.intervals[axis] / count
+    # A node on the end between two parts belongs to the second, whatever rounding says.
+    first = torch.ceil(ends - (nodes[0] - grid.extent[axis][0]) / h - 1e-9).long()
+    number = torch.arange(len(nodes))
+    owner = (torch.searchsorted(first, number, right=True) - 1).clamp(min=0)
+    if int(torch.bincount(owner, minlength=count).min()) == 0:
+        raise ValueError(f"patches: expected a node in each of {count} parts of axis {axis}, found {len(nodes)} nodes")
+    size = 2 * ceil(grid.intervals[axis] / count / 2)
+    # Of "vertex" nodes the last part has both its ends.
+    around = max(round(halo * size), int((number - first[owner]).max()) + 1 - size)
     width = size + 2 * around
-    start = sizes.cumsum(0) - sizes - (size - sizes) // 2 - around
-    return start, width, owner * width + torch.arange(len(owner)) - start[owner]
+    return first - around, width, owner * width + number - first[owner] + around
 
 
 def _view_matrix(grid: Grid, axis: int, start: Tensor, width: int, level: int, fill: str) -> Tensor:

@@ -32,10 +32,11 @@ class Skip(nn.Module):
         if kind not in SKIPS:
             raise ValueError(f"skip: expected one of {', '.join(map(str, SKIPS))}, found {kind!r}")
         self.kind = kind
-        weight = {
-            "linear": lambda: nn.Linear(width, width, bias=False).weight,
-            "soft-gating": lambda: nn.Parameter(torch.ones(width)),
-        }.get(str(kind), lambda: None)()
+        weight = None
+        if kind == "linear":
+            weight = nn.Linear(width, width, bias=False).weight
+        elif kind == "soft-gating":
+            weight = nn.Parameter(torch.ones(width))
         self.register_parameter("weight", weight)
         self.register_parameter("bias", nn.Parameter(torch.zeros(width)) if bias else None)
 

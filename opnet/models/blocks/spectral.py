@@ -27,6 +27,7 @@ class SpectralConvolution(nn.Module):
     The weight has shape (mode, in, out), and for the Fourier basis (mode, in, out, 2): real and imaginary part.
     """
 
+    weight: Tensor | Callable[[], Tensor]
     orbit: Tensor | None
 
     def __init__(
@@ -41,11 +42,9 @@ class SpectralConvolution(nn.Module):
         super().__init__()
         parts = (2,) if basis == "fourier" else ()
         self._shape = (prod(weight_modes(modes, basis, symmetric)), width, width, *parts)
-        if weight is None:
-            # Independent weights of this size carry a field's energy in these modes over to the outputs.
-            scale = (width * max(1, sum(parts))) ** -0.5
-            weight = nn.Parameter(scale * torch.randn(self._shape))
-        self.weight = weight
+        # Independent weights of this size carry a field's energy in these modes over to the outputs.
+        scale = (width * max(1, sum(parts))) ** -0.5
+        self.weight = nn.Parameter(scale * torch.randn(self._shape)) if weight is None else weight
         self.register_buffer("orbit", _orbits(mode_shape(modes, basis)) if symmetric else None, persistent=False)
 
     def dense_weight(self) -> Tensor:
