@@ -32,8 +32,8 @@ class MultiGridPatches(GridModel):
     where parts meet by as much as the model errs: give it a halo.
 
     Args:
-        model: a grid model, with `(channels of a + axes if positions) * (levels + 1)` channels in. Answers converge
-            under refinement if its do, at first order on nodes other than "cell".
+        model: a grid model, with `(channels of a + axes if positions) * (levels + 1)` channels in. It converges under
+            refinement if this does.
         patches: parts of the box for each axis.
         levels: coarser views. Good: as many as show the whole box, log2 of the parts an axis.
         halo: width of the halo as a fraction of the patch's. Good: .25.

@@ -15,9 +15,10 @@ from opnet.spaces.grid import Grid
 class Patches:
     """The box as `counts` equal parts an axis, each seen by itself and from farther away.
 
-    A patch has the nodes of its part, an even number w of them with a halo of neighbours on both sides. Its view of
-    level l has as many values, each the mean of 2^l nodes an axis, about the same centre: it shows 2^l times as much
-    of the box, as coarsely. A node belongs to the part its coordinates lie in, whatever the resolution.
+    A patch has the nodes of its part and a halo of neighbours on both sides: cells of its box where the grid has cells,
+    otherwise "vertex" nodes, with both ends. Its view of level l has as many values about the same centre, each the
+    mean over 2^l spacings an axis: it shows 2^l times as much of the box, as coarsely. A node belongs to the part its
+    coordinates lie in, whatever the resolution.
 
     Values beyond a periodic axis are those of its other end; beyond others the nearest node's ("edge") or 0 ("zero").
 
@@ -29,7 +30,7 @@ class Patches:
         fill: "edge" or "zero".
 
     Attributes:
-        patch: the grid of one patch: cells of a box with the patch's physical lengths.
+        patch: the grid of one patch, a box with the patch's physical lengths.
         count: number of patches.
 
     Raises:
@@ -62,14 +63,16 @@ class Patches:
             self.widths = tuple(width for _, width, _ in axes)
             self._views = [
                 [
-                    _view_matrix(grid, axis, start, width, level, fill).to(device, dtype)
-                    for axis, (start, width, _) in enumerate(axes)
+                    _view_matrix(grid, axis, first, width, level, fill).to(device, dtype)
+                    for axis, (first, width, _) in enumerate(axes)
                 ]
                 for level in range(levels + 1)
             ]
             self._places = [place.to(device) for _, _, place in axes]
-        lengths = (width * h for width, h in zip(self.widths, grid.spacing, strict=True))
-        self.patch = Grid(self.widths, tuple((0.0, length) for length in lengths), nodes="cell")
+        nodes = tuple("cell" if kind == "cell" else "vertex" for kind in grid.nodes)
+        intervals = (width - (kind == "vertex") for width, kind in zip(self.widths, nodes, strict=True))
+        lengths = (count * h for count, h in zip(intervals, grid.spacing, strict=True))
+        self.patch = Grid(self.widths, tuple((0.0, length) for length in lengths), nodes=nodes)
         self.count = torch.Size(counts).numel()
 
     def split(self, values: Tensor) -> Tensor:
@@ -110,19 +113,22 @@ def _cut(grid: Grid, axis: int, count: int, halo: float) -> tuple[Tensor, int, T
     owner = (torch.searchsorted(first, number, right=True) - 1).clamp(min=0)
     if int(torch.bincount(owner, minlength=count).min()) == 0:
         raise ValueError(f"patches: expected a node in each of {count} parts of axis {axis}, found {len(nodes)} nodes")
-    size = 2 * ceil(grid.intervals[axis] / count / 2)
-    # Of "vertex" nodes the last part has both its ends.
-    around = max(round(halo * size), int((number - first[owner]).max()) + 1 - size)
-    width = size + 2 * around
+    size = 2 * ceil(grid.intervals[axis] / count / 2)  # even, so that the views' nodes are or halve the grid's
+    around = round(halo * size)
+    width = size + 2 * around + (grid.nodes[axis] != "cell")
     return first - around, width, owner * width + number - first[owner] + around
 
 
-def _view_matrix(grid: Grid, axis: int, start: Tensor, width: int, level: int, fill: str) -> Tensor:
+def _view_matrix(grid: Grid, axis: int, first: Tensor, width: int, level: int, fill: str) -> Tensor:
     """What takes an axis's nodes to those of all patches' views.  # shape: (patch * width, node)"""
-    n, factor = grid.shape[axis], 2**level
-    first = start[:, None] + factor * torch.arange(width) - (factor - 1) * width // 2
-    index = (first.reshape(-1, 1) + torch.arange(factor)).long()
-    share = torch.full(index.shape, 1 / factor, dtype=torch.float64)
+    n, factor, cells = grid.shape[axis], 2**level, grid.nodes[axis] == "cell"
+    if cells or level == 0:
+        share = torch.full((factor,), 1 / factor, dtype=torch.float64)
+    else:  # the trapezoidal rule over as many spacings, about a node
+        share = torch.tensor([0.5, *[1.0] * (factor - 1), 0.5], dtype=torch.float64) / factor
+    before = (factor - 1) * (width - (not cells)) // 2 + (0 if cells else factor // 2)
+    index = (first[:, None] + factor * torch.arange(width) - before).reshape(-1, 1) + torch.arange(len(share))
+    share = share.expand(index.shape)
     if grid.boundary[axis][0] == "periodic":
         index = index % n
     else:

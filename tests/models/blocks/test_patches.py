@@ -50,6 +50,16 @@ def test_a_farther_view_is_of_means_about_the_same_centre(boundary, fill, expect
     assert torch.equal(view[1, 3:9], middle[1])
 
 
+def test_a_farther_view_of_nodes_is_of_trapezoidal_means_about_nodes():
+    patches = cut(Grid((17,), nodes="vertex"), (2,), levels=1, halo=0.0)
+    values = torch.arange(17, dtype=torch.float64) ** 2
+    view = patches.split(values.reshape(1, 1, 17))[1, 1]
+    # 9 values about node 12, from node 4 to node 20; beyond 16 the last one is repeated.
+    inner = [(values[i - 1] / 2 + values[i] + values[i + 1] / 2) / 2 for i in range(4, 16, 2)]
+    assert torch.equal(view[:6], torch.stack(inner))
+    assert view[-2:].tolist() == [256, 256]
+
+
 def test_parts_keep_their_place_and_width_at_every_resolution():
     for nodes, sizes in (("vertex", (17, 33)), ("left", (16, 32)), ("interior", (15, 31)), ("cell", (16, 32))):
         boxes = [cut(Grid((n,), nodes=nodes), (2,)).patch.extent[0][1] for n in sizes]
