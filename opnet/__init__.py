@@ -69,6 +69,7 @@ from opnet.models.node_classifier import NodeClassifier
 from opnet.models.normalised import Normalised
 from opnet.models.symmetrised import Symmetrised
 from opnet.models.tfno import TFNO
+from opnet.models.uno import UNO
 from opnet.solvers.linear.bicgstab import BiCGStab
 from opnet.solvers.linear.cg import CG
 from opnet.solvers.linear.direct import DirectSolver

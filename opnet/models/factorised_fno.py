@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import torch
@@ -111,7 +111,7 @@ class FactorisedFNO(GridModel):
         v = torch.cat([inputs, x.expand(len(inputs), *x.shape)], 1)
         v = self.lifting(v.movedim(1, -1))  # (batch, *grid, channel) from here on
         for layer, mlp in enumerate(self.mlps):
-            convolutions = self.spectral[layer % len(self.spectral)]
+            convolutions = self.spectral[layer % len(self.spectral)].children()
             v = v + mlp(_sum_over_axes(v, convolutions, transforms))
         return open_ends(self.projection(v).movedim(-1, 1), grid).contiguous()
 
@@ -127,7 +127,7 @@ class FactorisedFNO(GridModel):
         return self._transforms[key]
 
 
-def _sum_over_axes(v: Tensor, convolutions: nn.ModuleList, transforms: list[SpectralTransform]) -> Tensor:
+def _sum_over_axes(v: Tensor, convolutions: Iterable[nn.Module], transforms: list[SpectralTransform]) -> Tensor:
     total = torch.zeros_like(v)
     for axis, (convolution, transform) in enumerate(zip(convolutions, transforms, strict=True)):
         # All other axes are a batch of lines along this one: (node, line, channel).

@@ -12,7 +12,8 @@ import opnet.models.multi_grid_patches
 import opnet.models.neuraloperator_fno
 import opnet.models.normalised
 import opnet.models.symmetrised
-import opnet.models.tfno  # noqa: F401  (registers)
+import opnet.models.tfno
+import opnet.models.uno  # noqa: F401  (registers)
 from opnet.core.registry import lookup, names
 from opnet.models.base import build_model
 from opnet.spaces.grid import Grid
@@ -51,6 +52,10 @@ EXAMPLES = {
         {**FNO, "class": "TFNO", "factorisation": "tucker", "rank": 0.3, "joint": True},
         {**FNO, "class": "TFNO", "factorisation": "cp", "rank": 3, "basis": "cosine"},
         {**FNO, "class": "TFNO", "factorisation": "tt", "rank": [2, 3, 2]},
+    ],
+    "UNO": [
+        {**{k: v for k, v in FNO.items() if k != "layers"}, "class": "UNO", "levels": 1, "padding": 0.5},
+        {**{k: v for k, v in FNO.items() if k != "layers"}, "class": "UNO", "levels": 2, "basis": "cosine"},
     ],
     "Symmetrised": [{"class": "Symmetrised", "model": {**FNO, "padding": 1.0}}],
 }

@@ -32,9 +32,9 @@ class Skip(nn.Module):
         if kind not in SKIPS:
             raise ValueError(f"skip: expected one of {', '.join(map(str, SKIPS))}, found {kind!r}")
         self.kind = kind
-        weight = None
+        weight: nn.Parameter | None = None
         if kind == "linear":
-            weight = nn.Linear(width, width, bias=False).weight
+            weight = nn.Parameter(torch.empty(width, width).uniform_(-(width**-0.5), width**-0.5))
         elif kind == "soft-gating":
             weight = nn.Parameter(torch.ones(width))
         self.register_parameter("weight", weight)
