@@ -49,7 +49,7 @@ class FactorisedFNO(GridModel):
 
     >>> model = FactorisedFNO(1, 1, modes=(4, 4), width=8, layers=2)
     >>> model(torch.zeros(3, 1, 16, 20)).shape, model.n_parameters
-    (torch.Size([3, 1, 16, 20]), 3905)
+    (torch.Size([3, 1, 16, 20]), 3921)
     """
 
     registered_name = "FactorisedFNO"
