@@ -194,7 +194,8 @@ def _check_arguments(arguments: dict) -> None:
             f"FNO: factorisation: expected one of {', '.join(FACTORISATIONS)} or None, "
             f"found {arguments['factorisation']!r}"
         )
-    if arguments["joint"] and arguments["factorisation"] is None:
-        raise ValueError("FNO: joint: expected a factorisation with it, found none")
+    for name, unused in (("rank", 0.1), ("joint", False)):
+        if arguments["factorisation"] is None and arguments[name] != unused:
+            raise ValueError(f"FNO: {name}: expected a factorisation with it, found none")
     if arguments["symmetric"] and (basis == "fourier" or len(set(modes)) > 1):
         raise ValueError(f"FNO: symmetric: expected the cosine or sine basis and equal modes, found {basis!r}, {modes}")

@@ -124,8 +124,8 @@ class MultiGridPatches(GridModel):
 
         Every process calls the model with the same inputs and has the same outputs and, after `backward` of the same
         loss, the same gradients, each summed over the processes: the answer of one process to rounding, whatever their
-        number. Weights have to be the same at first, and are then by the same steps. Copies and saved models know
-        nothing of it.
+        number. Weights have to be the same at first, and are then by the same steps. Copies and saved models are
+        not spread.
 
         Raises:
             ValueError: before `torch.distributed.init_process_group`.
@@ -137,6 +137,10 @@ class MultiGridPatches(GridModel):
         self._group = (group,)
         self._hooks = [p.register_hook(sum_over(group)) for p in self.model.parameters()]
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Of copies: groups cannot be copied, and hooks on parameters are not.
+        return {**self.__dict__, "_group": None, "_hooks": []}
 
     def _cut(self, grid: Grid, like: Tensor) -> Patches:
         key = (grid, like.dtype, like.device)

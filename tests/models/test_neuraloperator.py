@@ -27,11 +27,11 @@ def assert_equal(ours, theirs):
     assert float((ours - theirs).norm() / theirs.norm()) < 1e-6
 
 
-def answers(model, config, shape):
+def answers(model, config, shape, boundary="periodic"):
     inputs = torch.randn(2, 2, *shape, dtype=torch.float64)
     ours = from_neuraloperator(model.state_dict(), config)
     with torch.no_grad():
-        return ours(inputs, Grid(shape, boundary="periodic")), model(inputs)
+        return ours(inputs, Grid(shape, nodes="left", boundary=boundary)), model(inputs)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,18 @@ def test_one_and_three_dimensions_and_an_odd_last_axis(shape):
     config = {**CONFIG, "n_modes": (6,) * len(shape)}
     ours, theirs = answers(peer(config), config, shape)
     assert_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("options", [{}, {"domain_padding": 0.25}], ids=["plain", "padded"])
+def test_left_nodes_of_a_box_that_is_not_periodic_are_taken_alike(options):
+    config = {**CONFIG, **options}
+    assert_equal(*answers(peer(config), config, (16, 20), boundary="dirichlet"))
+
+
+def test_arguments_given_by_position_are_read_from_the_weights():
+    models = pytest.importorskip("neuralop.models")
+    model = models.FNO((6, 6), 2, 1, 6, 2)
+    assert from_neuraloperator(model.state_dict()).arguments["width"] == 6
 
 
 def test_its_frequencies_are_displaced_on_an_odd_axis_before_the_last():

@@ -69,6 +69,7 @@ def test_joint_factors_are_shared_by_the_layers_and_by_a_copy_of_its_own():
         (TFNO, {"factorisation": None}, "TFNO: factorisation: expected tucker, cp or tt, found None"),
         (FNO, {"factorisation": "svd"}, "FNO: factorisation: expected one of tucker, cp, tt or None, found 'svd'"),
         (FNO, {"joint": True}, "FNO: joint: expected a factorisation with it, found none"),
+        (FNO, {"rank": 0.5}, "FNO: rank: expected a factorisation with it, found none"),
         (TFNO, {"rank": 2.0}, "rank: expected a share"),
     ],
 )

@@ -23,9 +23,9 @@ class FactorisedWeight(nn.Module):
         tt:      W[i_1, ..., i_N] = G_1[i_1] G_2[i_2] ... G_N[i_N], a product of matrices G_k[i] (r_(k-1), r_k)
 
     A call makes W, axis after axis, so that whatever takes a weight takes it, at a cost that does not grow with the
-    batch. With Tucker or tensor-train factors of a tenth of the parameters this is 5 % of `FNO`'s training step at 12
-    modes, width 32 and 20 samples of 64^2, and 40 % at 16 modes, width 64 and 8 samples. CP needs ranks far above the
-    axes for the same share: a third of the step, and 17 times the rest of it: give it a small integer.
+    batch. With Tucker or tensor-train factors of a tenth of the parameters this is below a tenth of `FNO`'s training
+    step at 12 modes, width 32 and 20 samples of 64^2, and nearly half at 16 modes, width 64 and 8 samples. For the same
+    share CP's rank is far above the axes: two fifths of the step, and twenty times the rest of it: give it an integer.
 
     Args:
         shape: (I_1, ..., I_N).
