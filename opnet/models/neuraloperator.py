@@ -25,6 +25,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 """neuraloperator's own, of the arguments that decide the architecture."""
 _REQUIRED = ("n_modes", "in_channels", "out_channels", "hidden_channels")
+_ORDER = (*_REQUIRED, "n_layers", "lifting_channel_ratio", "projection_channel_ratio", "positional_embedding")
 _ONLY: dict[str, Any] = {
     "norm": None,
     "complex_data": False,
@@ -87,7 +88,10 @@ def from_neuraloperator(state_dict: Mapping[str, Any], config: Mapping[str, Any]
 
 def _options(config: Mapping[str, Any]) -> dict[str, Any]:
     """`NeuralOperatorFNO`'s arguments from neuraloperator's."""
-    given = {**dict(zip((*_REQUIRED, "n_layers"), config.get("args", ()), strict=False)), **config}
+    positional = tuple(config.get("args", ()))
+    if len(positional) > len(_ORDER):
+        raise ValueError(f"config: expected at most {', '.join(_ORDER)} by position, found {len(positional)} arguments")
+    given = {**config, **dict(zip(_ORDER, positional, strict=False))}
     known = {*_DEFAULTS, *_REQUIRED, *_ONLY, *_SEEN_IN_THE_WEIGHTS, *_BOOKKEEPING, "max_n_modes"}
     if unknown := sorted(set(given) - known):
         raise ValueError(f"config: expected arguments of neuraloperator 2.0's FNO, found {', '.join(unknown)}")

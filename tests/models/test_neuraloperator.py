@@ -123,6 +123,7 @@ def test_a_share_gives_the_ranks_it_gives_there(shape, share):
         ({"positional_embedding": torch.nn.Identity()}, "config: positional_embedding: expected 'grid' or None"),
         ({"max_n_modes": (8, 8)}, "config: max_n_modes: expected None or n_modes"),
         ({"colour": "blue"}, "config: expected arguments of neuraloperator 2.0's FNO, found colour"),
+        ({"args": (0,) * 9}, "config: expected at most n_modes, .* by position, found 9 arguments"),
         ({"fno_skip": "cubic"}, "skip: expected one of linear, identity, soft-gating, None, found 'cubic'"),
         ({}, "state_dict: expected the weights of the model in config, found others"),
     ],
