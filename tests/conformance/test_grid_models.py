@@ -19,6 +19,7 @@ from opnet.models.base import build_model
 from opnet.spaces.grid import Grid
 
 FNO = {"class": "FNO", "in_channels": 1, "out_channels": 2, "modes": [4, 4], "width": 6, "layers": 2}
+NARROW = {**FNO, "width": 4}
 NEURALOPERATOR = {**{k: v for k, v in FNO.items() if k != "modes"}, "class": "NeuralOperatorFNO", "n_modes": [6, 6]}
 STATISTICS = {"inputs": {"shift": [1.0], "scale": [2.0]}, "targets": {"shift": [0.5, 0.0], "scale": [3.0, 1.0]}}
 # Small architectures from one input channel to two outputs on squares; several where options matter.
@@ -31,14 +32,14 @@ EXAMPLES = {
         {**FNO, "basis": "cosine", "symmetric": True, "zero_boundary": True},
     ],
     "FactorisedFNO": [
-        {**FNO, "class": "FactorisedFNO", "padding": 0.5},
-        {**FNO, "class": "FactorisedFNO", "basis": "cosine", "shared": True},
+        {**NARROW, "class": "FactorisedFNO", "padding": 0.5},
+        {**NARROW, "class": "FactorisedFNO", "basis": "cosine", "shared": True},
     ],
     "MultiGridPatches": [
-        {"class": "MultiGridPatches", "model": {**FNO, "modes": [3, 3], "in_channels": 6}, "patches": [2, 1]},
+        {"class": "MultiGridPatches", "model": {**NARROW, "modes": [3, 3], "in_channels": 6}, "patches": [2, 1]},
         {
             "class": "MultiGridPatches",
-            "model": {**FNO, "modes": [3, 3], "in_channels": 3},
+            "model": {**NARROW, "modes": [3, 3], "in_channels": 3},
             "levels": 2,
             "positions": False,
         },
@@ -49,13 +50,13 @@ EXAMPLES = {
     ],
     "Normalised": [{"class": "Normalised", "model": FNO, **STATISTICS}],
     "TFNO": [
-        {**FNO, "class": "TFNO", "factorisation": "tucker", "rank": 0.3, "joint": True},
-        {**FNO, "class": "TFNO", "factorisation": "cp", "rank": 3, "basis": "cosine"},
-        {**FNO, "class": "TFNO", "factorisation": "tt", "rank": [2, 3, 2]},
+        {**NARROW, "class": "TFNO", "factorisation": "tucker", "rank": 0.3, "joint": True},
+        {**NARROW, "class": "TFNO", "factorisation": "cp", "rank": 3, "basis": "cosine"},
+        {**NARROW, "class": "TFNO", "factorisation": "tt", "rank": [2, 3, 2]},
     ],
     "UNO": [
-        {**{k: v for k, v in FNO.items() if k != "layers"}, "class": "UNO", "levels": 1, "padding": 0.5},
-        {**{k: v for k, v in FNO.items() if k != "layers"}, "class": "UNO", "levels": 2, "basis": "cosine"},
+        {**{k: v for k, v in NARROW.items() if k != "layers"}, "class": "UNO", "levels": 1, "padding": 0.5},
+        {**{k: v for k, v in NARROW.items() if k != "layers"}, "class": "UNO", "levels": 2, "basis": "cosine"},
     ],
     "Symmetrised": [{"class": "Symmetrised", "model": {**FNO, "padding": 1.0}}],
 }
