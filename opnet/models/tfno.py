@@ -15,8 +15,8 @@ class TFNO(FNO):
     """`FNO` whose spectral weights are held in factors, a tenth of the parameters by Tucker's unless said otherwise.
 
     Good for few samples, since the factors regularise (on 1000 of Darcy flow at 16^2 neuraloperator's TFNO comes to
-    .077 where its FNO has .093), for transfer to finer grids, and for many modes, whose dense weights are large. Bad for
-    short training, in which `FNO` comes further, and where the making of the weights costs: see `FactorisedWeight`.
+    .077 where its FNO has .093), for transfer to finer grids, and for many modes, whose dense weights are large.
+    Bad for short training, in which `FNO` comes further, and where making the weights costs: see `FactorisedWeight`.
 
     Args:
         factorisation: "tucker", "cp" or "tt".
