@@ -7,11 +7,12 @@ from math import pi
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu
 
 from opnet.core.expect import integer, integers
 from opnet.core.registry import register
 from opnet.core.typing import Float
+from opnet.models.blocks.chunked_layers import two_layers
+from opnet.models.blocks.fourier_layer import fourier_layer
 from opnet.models.blocks.spectral import SpectralConvolution
 from opnet.models.grid_model import GridModel
 from opnet.spaces.grid import Grid
@@ -124,10 +125,11 @@ class FNO(GridModel):
         # (*grid, batch, channel) from here on: see SpectralConvolution.
         v = self.lifting(v.movedim((0, 1), (-2, -1)).contiguous())
         for layer, (spectral, pointwise) in enumerate(zip(self.spectral, self.pointwise, strict=True)):
-            v = spectral(v, transform, add_to=pointwise(v))
-            if layer + 1 < len(self.spectral):
-                v = gelu(v)
-        u = self.projection(v).movedim((-2, -1), (0, 1))
+            activate = layer + 1 < len(self.spectral)
+            weight = spectral.dense_weight()
+            v = fourier_layer(v, weight, pointwise.weight, pointwise.bias, transform, activate=activate)
+        hidden, _, out = self.projection
+        u = two_layers(v, hidden.weight, hidden.bias, out.weight, out.bias).movedim((-2, -1), (0, 1))
         if self.zero_boundary:
             u = u * (4 * x * (1 - x)).prod(0)
         return open_ends(u, grid).contiguous()

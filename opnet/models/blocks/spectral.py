@@ -37,20 +37,53 @@ class SpectralConvolution(nn.Module):
         self.weight = nn.Parameter(scale * torch.randn(count, width, width, *parts))
         self.register_buffer("orbit", orbit, persistent=False)
 
+    def dense_weight(self) -> Tensor:
+        """# shape: (mode, in, out[, 2])"""
+        return self.weight if self.orbit is None else self.weight[self.orbit]
+
     def forward(self, v: Tensor, transform: SpectralTransform, add_to: Tensor) -> Tensor:
         """# shape: (*grid, batch, channel) -> (*grid, batch, channel)"""
-        weight = self.weight if self.orbit is None else self.weight[self.orbit]
-        coefficients = transform.forward(v)  # (mode, part, batch, channel)
-        n_modes, parts, batch, width = coefficients.shape
-        if parts == 1:
-            mixed = torch.bmm(coefficients[:, 0], weight)
-            return transform.inverse(mixed[:, None], add_to)
-        # Both parts of the coefficients times both parts of the weight in one product of real matrices.
-        weight = weight.movedim(-1, 2).reshape(n_modes, width, 2 * width)
-        products = torch.bmm(coefficients.reshape(n_modes, 2 * batch, width), weight)
-        real, imaginary = products.reshape(n_modes, 2, batch, 2, width).unbind(1)
-        mixed = torch.stack([real[:, :, 0] - imaginary[:, :, 1], real[:, :, 1] + imaginary[:, :, 0]], 1)
-        return transform.inverse(mixed, add_to)
+        return transform.inverse(mix(transform.forward(v), self.dense_weight()), add_to)
+
+
+def mix(coefficients: Tensor, weight: Tensor) -> Tensor:
+    """`weight[k]` times the coefficients of every mode k, as complex numbers where there are two parts.
+
+    # shape: (mode, part, batch, in), (mode, in, out[, part]) -> (mode, part, batch, out)
+    """
+    if weight.ndim == 3:
+        return torch.bmm(coefficients[:, 0], weight)[:, None]
+    return _parts(torch.bmm(_whole(coefficients), torch.view_as_complex(weight)))
+
+
+def mix_transposed(coefficients: Tensor, weight: Tensor) -> Tensor:
+    """The transpose of `mix` in the coefficients.
+
+    # shape: (mode, part, batch, out), (mode, in, out[, part]) -> (mode, part, batch, in)
+    """
+    if weight.ndim == 3:
+        return torch.bmm(coefficients[:, 0], weight.transpose(1, 2))[:, None]
+    return _parts(torch.bmm(_whole(coefficients), torch.view_as_complex(weight).transpose(1, 2).conj()))
+
+
+def mix_gradient(coefficients: Tensor, gradient: Tensor) -> Tensor:
+    """That of the weight, from that of `mix(coefficients, weight)`.
+
+    # shape: (mode, part, batch, in), (mode, part, batch, out) -> (mode, in, out[, part])
+    """
+    if coefficients.shape[1] == 1:
+        return torch.bmm(coefficients[:, 0].transpose(1, 2), gradient[:, 0])
+    return torch.view_as_real(torch.bmm(_whole(coefficients).transpose(1, 2).conj(), _whole(gradient)))
+
+
+def _whole(coefficients: Tensor) -> Tensor:
+    """Complex numbers from their parts.  # shape: (mode, 2, batch, channel) -> (mode, batch, channel)"""
+    return torch.complex(coefficients[:, 0], coefficients[:, 1])
+
+
+def _parts(numbers: Tensor) -> Tensor:
+    """# shape: (mode, batch, channel) -> (mode, 2, batch, channel)"""
+    return torch.stack([numbers.real, numbers.imag], 1)
 
 
 def _orbits(shape: tuple[int, ...]) -> Tensor:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from opnet.models.blocks import fused_layers
+from opnet.core import products
 from opnet.models.blocks.mlp import MLP
 
 
@@ -17,8 +17,8 @@ def pair(activation: str) -> tuple[MLP, nn.Sequential]:
 @pytest.fixture(params=["fused", "plain"])
 def _path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "plain":
-        monkeypatch.setattr(fused_layers, "_operation", lambda: None)
-    elif fused_layers._operation() is None:
+        monkeypatch.setattr(products, "operation", lambda: None)
+    elif products.operation() is None:
         pytest.skip("this build of torch has no fused layer")
 
 
