@@ -30,6 +30,31 @@ def test_the_truncated_sum_is_analysed_exactly(basis):
             assert torch.allclose(transform.forward(values), coefficients)
 
 
+@pytest.mark.parametrize("basis", ["fourier", "cosine", "sine"])
+def test_the_adjoint_transposes_both_ways(basis):
+    generator = torch.Generator().manual_seed(0)
+    for grid in grids(basis):
+        transform = SpectralTransform(grid, (3,) * grid.dim, basis)
+        coefficients = torch.randn(transform.n_modes, transform.parts, 2, generator=generator, dtype=torch.float64)
+        values = torch.randn(*grid.shape, 2, generator=generator, dtype=torch.float64)
+        adjoint = transform.adjoint
+        for a, b in (
+            ((transform.inverse(coefficients) * values), (coefficients * adjoint.forward(values))),
+            ((transform.forward(values) * coefficients), (values * adjoint.inverse(coefficients))),
+        ):
+            torch.testing.assert_close(a.sum(), b.sum(), rtol=1e-12, atol=1e-12)
+
+
+def test_values_are_added_to_what_there_is():
+    transform = SpectralTransform(Grid((6, 5)), (2, 2))
+    coefficients, before = torch.randn(transform.n_modes, 2, 3).double(), torch.randn(6, 5, 3).double()
+    expected, kept = before + transform.inverse(coefficients), before.clone()
+    torch.testing.assert_close(transform.inverse(coefficients, before), expected)
+    assert torch.equal(before, kept)
+    transform.inverse(coefficients, before, in_place=True)
+    torch.testing.assert_close(before, expected)
+
+
 def test_fourier_coefficients_are_those_of_the_fft():
     grid = Grid((8, 9), boundary="periodic")
     values = torch.randn(8, 9, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

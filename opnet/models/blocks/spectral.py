@@ -49,8 +49,11 @@ class SpectralConvolution(nn.Module):
 def mix(coefficients: Tensor, weight: Tensor) -> Tensor:
     """`weight[k]` times the coefficients of every mode k, as complex numbers where there are two parts.
 
+    In the weight's precision: under autocast too, whose dtypes have no complex numbers.
+
     # shape: (mode, part, batch, in), (mode, in, out[, part]) -> (mode, part, batch, out)
     """
+    coefficients = coefficients.to(weight.dtype)
     if weight.ndim == 3:
         return torch.bmm(coefficients[:, 0], weight)[:, None]
     return _parts(torch.bmm(_whole(coefficients), torch.view_as_complex(weight)))
