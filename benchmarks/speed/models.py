@@ -150,7 +150,7 @@ def fourier(repeats: int, seed: int) -> list[Record]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="5 repeats instead of 15")
+    parser.add_argument("--quick", action="store_true", help="5 repeats instead of 11")
     parser.add_argument("--out", type=Path, required="--peak-memory-of" not in sys.argv)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peak-memory-of", nargs=2, metavar=("MODEL", "CASE"), help="only print this, in bytes")
@@ -162,7 +162,7 @@ def main() -> None:
         return
     import neuralop
 
-    records = fourier(5 if arguments.quick else 15, arguments.seed)
+    records = fourier(5 if arguments.quick else 11, arguments.seed)
     write_results(arguments.out, records, seed=arguments.seed, peers={"neuraloperator": neuralop.__version__})
 
 

@@ -125,11 +125,11 @@ class FNO(GridModel):
         # (*grid, batch, channel) from here on: see SpectralConvolution.
         v = self.lifting(v.movedim((0, 1), (-2, -1)).contiguous())
         for layer, (spectral, pointwise) in enumerate(zip(self.spectral, self.pointwise, strict=True)):
+            assert isinstance(spectral, SpectralConvolution)
             activate = layer + 1 < len(self.spectral)
-            weight = spectral.dense_weight()
-            v = fourier_layer(v, weight, pointwise.weight, pointwise.bias, transform, activate=activate)
+            v = fourier_layer(v, spectral.dense_weight(), *_map(pointwise), transform, activate=activate)
         hidden, _, out = self.projection
-        u = two_layers(v, hidden.weight, hidden.bias, out.weight, out.bias).movedim((-2, -1), (0, 1))
+        u = two_layers(v, *_map(hidden), *_map(out)).movedim((-2, -1), (0, 1))
         if self.zero_boundary:
             u = u * (4 * x * (1 - x)).prod(0)
         return open_ends(u, grid).contiguous()
@@ -141,6 +141,12 @@ class FNO(GridModel):
                 grid, self.modes, self.basis, padding=self.padding, dtype=like.dtype, device=like.device
             )
         return self._transforms[key]
+
+
+def _map(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight and bias."""
+    assert isinstance(layer, nn.Linear)
+    return layer.weight, layer.bias
 
 
 def _symmetric_features(x: Tensor) -> Tensor:

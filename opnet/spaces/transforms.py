@@ -1,4 +1,4 @@
-"""`SpectralTransform`: truncated Fourier, cosine and sine transforms on any grid, as matrix products."""
+"""`SpectralTransform`: truncated Fourier, cosine and sine transforms on any grid."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from opnet.core.products import add_product, product
+from opnet.spaces.axis_maps import FAST_FROM, AxisMap, MatrixMap, WaveMap
 from opnet.spaces.grid import Grid
 
 BASES = ("fourier", "cosine", "sine")
@@ -27,10 +27,10 @@ class SpectralTransform:
     Coefficients are integrals over the box by the grid's quadrature, so that they mean the same at every resolution.
     Of a real function's Fourier coefficients the half with k >= 0 on the first axis is kept.
 
-    Each axis is one product with a small real matrix; for a Fourier axis after the first, cosines and sines of the real
-    and of the imaginary part, which half as many operations combine to the modes k and -k. Values lie as (*grid, rest),
-    coefficients as (mode, part, rest): `rest` is whatever else there is (batch and channel), `part` real and imaginary
-    for Fourier, single otherwise.
+    Each axis is one product with a small real matrix, or for many modes a fast Fourier transform; for a Fourier axis
+    after the first, of the real and the imaginary part each, whose cosines and sines make the modes k and -k. Values
+    lie as (*grid, rest), coefficients as (mode, part, rest): `rest` is whatever else there is (batch and channel),
+    `part` real and imaginary for Fourier, single otherwise.
 
     Args:
         grid: where values sit.
@@ -67,29 +67,28 @@ class SpectralTransform:
         self.n_modes = prod(mode_shape(modes, basis))
         # Built in float64 whatever the dtype, and outside inference mode, which would bar the matrices from training.
         with torch.inference_mode(False), torch.no_grad():
-            pairs = [axis_matrices(grid, axis, modes[axis], basis, padding, device) for axis in range(grid.dim)]
-            self._analysis = [analysis.to(dtype) for analysis, _ in pairs]
-            self._synthesis = [synthesis.to(dtype) for _, synthesis in pairs]
+            maps = [axis_maps(grid, axis, modes[axis], basis, padding, dtype, device) for axis in range(grid.dim)]
+        self._analysis = [analysis for analysis, _ in maps]
+        self._synthesis = [synthesis for _, synthesis in maps]
 
     @property
     def adjoint(self) -> SpectralTransform:
         """The transform whose `forward` is the transpose of `inverse`, and whose `inverse` that of `forward`."""
         other = copy(self)
-        other._analysis = [matrix.t() for matrix in self._synthesis]
-        other._synthesis = [matrix.t() for matrix in self._analysis]
+        other._analysis = [synthesis.transposed for synthesis in self._synthesis]
+        other._synthesis = [analysis.transposed for analysis in self._analysis]
         return other
 
     def forward(self, values: Tensor) -> Tensor:
         """Coefficients of values.  # shape: (*grid, rest) -> (mode, part, rest)"""
         rest = values.shape[self.grid.dim :]
-        first, *others = self._analysis
-        values = product(first, values.reshape(first.shape[1], -1))
-        lead = first.shape[0]  # (mode, part) of the axes done
-        for matrix in others:
-            values = torch.matmul(matrix, values.reshape(lead, matrix.shape[1], -1))
-            if self.parts == 2:
-                values = _modes_of_waves(values.reshape(lead // 2, 2, *values.shape[1:]))
-            lead *= matrix.shape[0]
+        lead = 1  # (mode, part) of the axes done
+        for axis, analysis in enumerate(self._analysis):
+            rows, nodes = analysis.shape
+            values = analysis(values.reshape(lead, nodes, -1))
+            if axis and self.parts == 2:
+                values = _modes_of_waves(values.reshape(lead // 2, 2, rows, -1))
+            lead *= rows
         return values.reshape(self.n_modes, self.parts, *rest)
 
     def inverse(self, coefficients: Tensor, add_to: Tensor | None = None, *, in_place: bool = False) -> Tensor:
@@ -98,21 +97,21 @@ class SpectralTransform:
         # shape: (mode, part, rest) -> (*grid, rest)
         """
         rest = coefficients.shape[2:]
-        first, *others = self._synthesis
         lead = self.n_modes * self.parts
-        for matrix in reversed(others):
-            lead //= matrix.shape[1]
+        for axis in range(self.grid.dim - 1, 0, -1):
+            synthesis = self._synthesis[axis]
+            rows = synthesis.shape[1]
+            lead //= rows
             if self.parts == 2:
-                coefficients = _waves_of_modes(coefficients.reshape(lead // 2, matrix.shape[1], 2, -1))
-            coefficients = torch.matmul(matrix, coefficients.reshape(lead, matrix.shape[1], -1))
-        coefficients = coefficients.reshape(first.shape[1], -1)
-        if add_to is None:
-            values = product(first, coefficients)
-        elif in_place:
-            values = add_product(add_to.view(first.shape[0], -1), first, coefficients)
-        else:
-            values = torch.addmm(add_to.reshape(first.shape[0], -1), first, coefficients)
-        return values.reshape(*self.grid.shape, *rest)
+                coefficients = _waves_of_modes(coefficients.reshape(lead // 2, rows, 2, -1))
+            coefficients = synthesis(coefficients.reshape(lead, rows, -1))
+        synthesis = self._synthesis[0]
+        coefficients = coefficients.reshape(1, synthesis.shape[1], -1)
+        if in_place and add_to is not None:
+            synthesis(coefficients, add_to.view(1, synthesis.shape[0], -1))
+            return add_to
+        values = synthesis(coefficients).reshape(*self.grid.shape, *rest)
+        return values if add_to is None else add_to + values
 
 
 def mode_shape(modes: tuple[int, ...], basis: str) -> tuple[int, ...]:
@@ -202,6 +201,21 @@ def max_modes(grid: Grid, axis: int, basis: str, padding: float = 0.0) -> int:
     if basis == "sine":
         return intervals if grid.nodes[axis] == "cell" else intervals - 1
     return grid.shape[axis]
+
+
+def axis_maps(
+    grid: Grid, axis: int, m: int, basis: str, padding: float, dtype: torch.dtype, device: Any
+) -> tuple[AxisMap, AxisMap]:
+    """`axis_matrices`, by the fast Fourier transform where that is faster and gives the same: see `FAST_FROM`."""
+    n, offset = grid.shape[axis], {"cell": 0.5, "left": 0.0}.get(grid.nodes[axis])  # n equal parts of the length
+    if basis == "fourier" and m >= FAST_FROM and offset is not None and _period(grid, axis, padding) == 1.0:
+        ones = torch.ones(m, dtype=dtype, device=device)
+        # On the first axis each mode stands for its conjugate too.
+        twice = torch.where(torch.arange(m, device=device) > 0, 2.0, 1.0).to(ones) if axis == 0 else ones
+        waves = [WaveMap(n, m, offset, scale, split=axis > 0) for scale in (ones / n, twice)]
+        return waves[0], waves[1].transposed
+    analysis, synthesis = axis_matrices(grid, axis, m, basis, padding, device)
+    return MatrixMap(analysis.to(dtype)), MatrixMap(synthesis.to(dtype))
 
 
 def axis_matrices(
