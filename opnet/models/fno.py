@@ -45,12 +45,19 @@ class FNO(GridModel):
             modes and a cube.
         zero_boundary: multiply u by `prod_i 4 x_i (1 - x_i)`, for solutions that vanish on the boundary.
 
+    Layers and projection have derivatives written by hand (`fourier_layer`, `two_layers`), and automatic ones for second
+    derivatives, `torch.func`, autocast, `torch.compile` and `torch.export`. Under autocast the mixing of modes stays in
+    the weights' precision, which is single or double.
+
     At ends of the box that "left" and "interior" nodes leave out (not on periodic axes) the nearest value of `a` is
     repeated first: without it the quadrature, and with it the operator, would move by half a spacing.
 
     Raises:
         ValueError: for an argument out of range; on a call, for inputs whose channels, dtype or grid do not fit, or a
             grid that does not resolve the modes.
+
+    Good for: smooth solutions, periodic or with `basis`; few samples of a low resolution. Bad for: shocks and details
+    beyond the modes, complicated domains.
 
     Source: Li et al., Fourier Neural Operator for Parametric Partial Differential Equations, 2021, equations 2 and 4.
 
@@ -117,6 +124,8 @@ class FNO(GridModel):
         # shape: (batch, in_channels, *grid) -> (batch, out_channels, *grid)
         """
         grid = self.checked(inputs, grid)
+        if inputs.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"FNO: weights: expected float32 or float64 (autocast for less), found {inputs.dtype}")
         inputs, closed = close_ends(inputs, grid)
         transform = self._transform(closed, inputs)
         x = closed.unit_coordinates(inputs.dtype, inputs.device)
@@ -133,6 +142,37 @@ class FNO(GridModel):
         if self.zero_boundary:
             u = u * (4 * x * (1 - x)).prod(0)
         return open_ends(u, grid).contiguous()
+
+    def with_modes(self, modes: Sequence[int]) -> FNO:
+        """The same function with other modes: weights of the modes that both have are kept, those of new ones are 0.
+
+        For training with few modes first, which settles the large scales and costs less: fit, widen, fit on.
+
+        Args:
+            modes: as in `FNO`.
+
+        Raises:
+            ValueError: for modes out of range or of other axes.
+
+        Source: George et al., Incremental Spatial and Spectral Learning of Neural Operators, 2022, section 4.
+
+        >>> model = FNO(1, 1, modes=(2, 2), width=4, layers=1)
+        >>> wide, a = model.with_modes((4, 3)), torch.randn(1, 1, 8, 8)
+        >>> wide.modes, torch.allclose(wide(a), model(a), atol=1e-6)
+        ((4, 3), True)
+        """
+        modes = integers("FNO: modes", modes, "integers, one for each axis, such as (12, 12)")
+        if len(modes) != self.dim:
+            raise ValueError(f"FNO: modes: expected {self.dim}, one for each axis, found {modes}")
+        other = type(self)(**{**self.arguments, "modes": list(modes)})
+        other.to(self.lifting.weight).train(self.training)
+        state = self.state_dict()
+        for layer, (spectral, source) in enumerate(zip(other.spectral, self.spectral, strict=True)):
+            assert isinstance(spectral, SpectralConvolution)
+            assert isinstance(source, SpectralConvolution)
+            state[f"spectral.{layer}.weight"] = spectral.weight_from(source)
+        other.load_state_dict(state)
+        return other
 
     def _transform(self, grid: Grid, like: Tensor) -> SpectralTransform:
         key = (grid, like.dtype, like.device)

@@ -28,6 +28,7 @@ class SpectralConvolution(nn.Module):
 
     def __init__(self, width: int, modes: tuple[int, ...], basis: str, *, symmetric: bool = False) -> None:
         super().__init__()
+        self.modes, self.basis = modes, basis
         shape = mode_shape(modes, basis)
         orbit = _orbits(shape) if symmetric else None
         count = int(orbit.max()) + 1 if orbit is not None else torch.Size(shape).numel()
@@ -40,6 +41,21 @@ class SpectralConvolution(nn.Module):
     def dense_weight(self) -> Tensor:
         """# shape: (mode, in, out[, 2])"""
         return self.weight if self.orbit is None else self.weight[self.orbit]
+
+    @torch.no_grad()
+    def weight_from(self, source: SpectralConvolution) -> Tensor:
+        """A weight for this convolution: the source's in the modes that both have, 0 in the others."""
+        dense = source.dense_weight()
+        theirs = dense.reshape(*mode_shape(source.modes, self.basis), *dense.shape[1:])
+        ours = theirs.new_zeros(*mode_shape(self.modes, self.basis), *dense.shape[1:])
+        common = tuple(min(pair) for pair in zip(self.modes, source.modes, strict=True))
+        ours[_among(self.modes, common, self.basis)] = theirs[_among(source.modes, common, self.basis)]
+        ours = ours.flatten(0, len(self.modes) - 1)
+        if self.orbit is None:
+            return ours
+        by_orbit = torch.empty_like(self.weight)
+        by_orbit[self.orbit] = ours  # the modes of an orbit agree
+        return by_orbit
 
     def forward(self, v: Tensor, transform: SpectralTransform, add_to: Tensor) -> Tensor:
         """# shape: (*grid, batch, channel) -> (*grid, batch, channel)"""
@@ -87,6 +103,14 @@ def _whole(coefficients: Tensor) -> Tensor:
 def _parts(numbers: Tensor) -> Tensor:
     """# shape: (mode, batch, channel) -> (mode, 2, batch, channel)"""
     return torch.stack([numbers.real, numbers.imag], 1)
+
+
+def _among(modes: tuple[int, ...], common: tuple[int, ...], basis: str) -> tuple[slice, ...]:
+    """Where the common modes lie among `modes`, on every axis."""
+    return tuple(
+        slice(m - c, m + c - 1) if basis == "fourier" and axis else slice(c)
+        for axis, (m, c) in enumerate(zip(modes, common, strict=True))
+    )
 
 
 def _orbits(shape: tuple[int, ...]) -> Tensor:

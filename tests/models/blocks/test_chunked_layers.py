@@ -2,7 +2,6 @@ import pytest
 import torch
 from torch import nn
 
-from opnet.core import products
 from opnet.models.blocks import chunked_layers
 from opnet.models.blocks.chunked_layers import two_layers
 
@@ -11,14 +10,6 @@ def head(dtype, width=3, hidden=8, out=2):
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, out)).to(dtype)
     return plain, list(plain.parameters())
-
-
-@pytest.fixture(params=["fused", "plain"])
-def _path(request, monkeypatch):
-    if request.param == "plain":
-        monkeypatch.setattr(products, "operation", lambda: None)
-    elif products.operation() is None:
-        pytest.skip("this build of torch has no fused layer")
 
 
 @pytest.mark.usefixtures("_path")

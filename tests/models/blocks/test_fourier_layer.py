@@ -2,7 +2,6 @@ import pytest
 import torch
 from torch.func import functional_call, grad, vmap
 
-from opnet.core import products
 from opnet.models.blocks.fourier_layer import _plain, fourier_layer
 from opnet.models.fno import FNO
 from opnet.spaces.grid import Grid
@@ -32,14 +31,6 @@ def layer(basis, grid, *, dtype=torch.float64, channels=(3, 2), batch=2):
 def gradients(function, numbers, transform, activate, target):
     outputs = function(*numbers, transform, activate=activate)
     return outputs, torch.autograd.grad((outputs * target).sum(), numbers)
-
-
-@pytest.fixture(params=["fused", "plain"])
-def _path(request, monkeypatch):
-    if request.param == "plain":
-        monkeypatch.setattr(products, "operation", lambda: None)
-    elif products.operation() is None:
-        pytest.skip("this build of torch has no fused layer")
 
 
 @pytest.mark.usefixtures("_path")
