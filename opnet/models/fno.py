@@ -45,9 +45,9 @@ class FNO(GridModel):
             modes and a cube.
         zero_boundary: multiply u by `prod_i 4 x_i (1 - x_i)`, for solutions that vanish on the boundary.
 
-    Layers and projection have derivatives written by hand (`fourier_layer`, `two_layers`), and automatic ones for second
-    derivatives, `torch.func`, autocast, `torch.compile` and `torch.export`. Under autocast the mixing of modes stays in
-    the weights' precision, which is single or double.
+    Layers and projection have derivatives written by hand (`fourier_layer`, `two_layers`), and automatic ones for
+    second derivatives, `torch.func`, autocast, `torch.compile` and `torch.export`. Under autocast the mixing of modes
+    stays in the weights' precision, which is single or double.
 
     At ends of the box that "left" and "interior" nodes leave out (not on periodic axes) the nearest value of `a` is
     repeated first: without it the quadrature, and with it the operator, would move by half a spacing.
@@ -135,8 +135,7 @@ class FNO(GridModel):
         v = self.lifting(v.movedim((0, 1), (-2, -1)).contiguous())
         for layer, (spectral, pointwise) in enumerate(zip(self.spectral, self.pointwise, strict=True)):
             assert isinstance(spectral, SpectralConvolution)
-            activate = layer + 1 < len(self.spectral)
-            v = fourier_layer(v, spectral.dense_weight(), *_map(pointwise), transform, activate=activate)
+            v = fourier_layer(v, spectral.dense_weight(), *_map(pointwise), transform, activate=layer > 0)
         hidden, _, out = self.projection
         u = two_layers(v, *_map(hidden), *_map(out)).movedim((-2, -1), (0, 1))
         if self.zero_boundary:

@@ -148,8 +148,7 @@ def test_more_modes_are_the_same_function_until_trained_and_fewer_drop_the_other
     assert wide.config == {**model.config, "modes": [4] * dim}
     torch.testing.assert_close(wide(inputs), model(inputs))
     assert all(
-        torch.equal(a, b)
-        for a, b in zip(wide.with_modes((3,) * dim).state_dict().values(), model.state_dict().values())
+        torch.equal(a, b) for a, b in zip(wide.with_modes((3,) * dim).parameters(), model.parameters(), strict=True)
     )
     with torch.no_grad():
         for layer in wide.spectral:

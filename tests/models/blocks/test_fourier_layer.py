@@ -125,3 +125,11 @@ def test_a_model_under_functional_call_and_autocast():
         outputs = model(inputs)
         outputs.float().sum().backward()
     assert float((outputs - expected).detach().norm() / expected.detach().norm()) < 0.03
+
+
+def test_a_layer_keeps_one_field():
+    numbers, transform = layer("fourier", Grid((16, 16)))
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        fourier_layer(*numbers, transform, activate=True)
+    assert [t.shape for t in kept if t.numel() >= 16 * 16 * 2] == [numbers[0].shape]
