@@ -8,12 +8,13 @@ from math import pi
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu
 
 from opnet.core.expect import integer, integers
 from opnet.core.registry import register
 from opnet.core.typing import Float
+from opnet.models.blocks.chunked_layers import two_layers
 from opnet.models.blocks.factorised import FACTORISATIONS, FactorisedWeight, Rank
+from opnet.models.blocks.fourier_layer import fourier_layer
 from opnet.models.blocks.spectral import SpectralConvolution, weight_modes
 from opnet.models.grid_model import GridModel
 from opnet.spaces.grid import Grid
@@ -50,12 +51,19 @@ class FNO(GridModel):
         rank: of the factorisation: a share of R_j's numbers, or integers. Good: .05 to .5.
         joint: one factorisation for all layers together, "layer" being an axis as the modes and channels are.
 
+    Layers and projection have derivatives written by hand (`fourier_layer`, `two_layers`), and automatic ones for
+    second derivatives, `torch.func`, autocast, `torch.compile` and `torch.export`. Under autocast the mixing of modes
+    stays in the weights' precision, which is single or double.
+
     At ends of the box that "left" and "interior" nodes leave out (not on periodic axes) the nearest value of `a` is
     repeated first: without it the quadrature, and with it the operator, would move by half a spacing.
 
     Raises:
         ValueError: for an argument out of range; on a call, for inputs whose channels, dtype or grid do not fit, or a
             grid that does not resolve the modes.
+
+    Good for: smooth solutions, periodic or with `basis`; few samples of a low resolution. Bad for: shocks and details
+    beyond the modes, complicated domains.
 
     Source: Li et al., Fourier Neural Operator for Parametric Partial Differential Equations, 2021, equations 2 and 4.
 
@@ -129,6 +137,8 @@ class FNO(GridModel):
         # shape: (batch, in_channels, *grid) -> (batch, out_channels, *grid)
         """
         grid = self.checked(inputs, grid)
+        if inputs.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"FNO: weights: expected float32 or float64 (autocast for less), found {inputs.dtype}")
         inputs, closed = close_ends(inputs, grid)
         transform = self._transform(closed, inputs)
         x = closed.unit_coordinates(inputs.dtype, inputs.device)
@@ -137,10 +147,10 @@ class FNO(GridModel):
         # (*grid, batch, channel) from here on: see SpectralConvolution.
         v = self.lifting(v.movedim((0, 1), (-2, -1)).contiguous())
         for layer, (spectral, pointwise) in enumerate(zip(self.spectral, self.pointwise, strict=True)):
-            v = spectral(v, transform, add_to=pointwise(v))
-            if layer + 1 < len(self.spectral):
-                v = gelu(v)
-        u = self.projection(v).movedim((-2, -1), (0, 1))
+            assert isinstance(spectral, SpectralConvolution)
+            v = fourier_layer(v, spectral.dense_weight(), *_map(pointwise), transform, activate=layer > 0)
+        hidden, _, out = self.projection
+        u = two_layers(v, *_map(hidden), *_map(out)).movedim((-2, -1), (0, 1))
         if self.zero_boundary:
             u = u * (4 * x * (1 - x)).prod(0)
         return open_ends(u, grid).contiguous()
@@ -160,6 +170,42 @@ class FNO(GridModel):
         # A partial is no module, so that the factors are listed once.
         return [partial(self.joint, layer) for layer in range(layers)]
 
+    def with_modes(self, modes: Sequence[int]) -> FNO:
+        """The same function with other modes: weights of the modes that both have are kept, those of new ones are 0.
+
+        For training with few modes first, which settles the large scales and costs less: fit, widen, fit on.
+
+        Args:
+            modes: as in `FNO`.
+
+        Raises:
+            ValueError: for modes out of range or of other axes, and a model with a factorisation, whose factors no
+                further mode leaves as they are.
+
+        Source: George et al., Incremental Spatial and Spectral Learning of Neural Operators, 2022, section 4.
+
+        >>> model = FNO(1, 1, modes=(2, 2), width=4, layers=1)
+        >>> wide, a = model.with_modes((4, 3)), torch.randn(1, 1, 8, 8)
+        >>> wide.modes, torch.allclose(wide(a), model(a), atol=1e-6)
+        ((4, 3), True)
+        """
+        modes = integers("FNO: modes", modes, "integers, one for each axis, such as (12, 12)")
+        if len(modes) != self.dim:
+            raise ValueError(f"FNO: modes: expected {self.dim}, one for each axis, found {modes}")
+        if self.arguments["factorisation"] is not None:
+            raise ValueError(
+                f"FNO: with_modes: expected a model without factorisation, found {self.arguments['factorisation']!r}"
+            )
+        other = type(self)(**{**self.arguments, "modes": list(modes)})
+        other.to(self.lifting.weight).train(self.training)
+        state = self.state_dict()
+        for layer, (spectral, source) in enumerate(zip(other.spectral, self.spectral, strict=True)):
+            assert isinstance(spectral, SpectralConvolution)
+            assert isinstance(source, SpectralConvolution)
+            state[f"spectral.{layer}.weight"] = spectral.weight_from(source)
+        other.load_state_dict(state)
+        return other
+
     def _transform(self, grid: Grid, like: Tensor) -> SpectralTransform:
         key = (grid, like.dtype, like.device)
         if key not in self._transforms:
@@ -167,6 +213,12 @@ class FNO(GridModel):
                 grid, self.modes, self.basis, padding=self.padding, dtype=like.dtype, device=like.device
             )
         return self._transforms[key]
+
+
+def _map(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight and bias."""
+    assert isinstance(layer, nn.Linear)
+    return layer.weight, layer.bias
 
 
 def _symmetric_features(x: Tensor) -> Tensor:

@@ -76,3 +76,8 @@ def test_joint_factors_are_shared_by_the_layers_and_by_a_copy_of_its_own():
 def test_wrong_arguments_are_named(model, options, message):
     with pytest.raises(ValueError, match=message):
         model(1, 1, (4, 4), 4, **options)
+
+
+def test_factors_are_not_widened():
+    with pytest.raises(ValueError, match="with_modes: expected a model without factorisation, found 'tucker'"):
+        TFNO(1, 1, (4, 4), 4).with_modes((5, 5))
