@@ -35,8 +35,8 @@ class UNO(GridModel):
     so that in two dimensions all layers have as many weights. `Regridding` says what I is: the grids are fractions of
     the one at hand, so that the same weights mean one operator, approached as the grid is refined.
 
-    Good for more layers at less memory and time than `FNO` takes for as many. Bad for transfer: neuraloperator's, trained
-    on Darcy flow at 16^2, has .096 there and .149 at 32^2, where its FNO has .093 and .118.
+    Good for more layers at less memory and time than `FNO` takes for as many. Bad for transfer: neuraloperator's,
+    trained on Darcy flow at 16^2, has .096 there and .149 at 32^2, where its FNO has .093 and .118.
 
     Args:
         in_channels, out_channels: channels of a and u.
