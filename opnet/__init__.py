@@ -56,6 +56,7 @@ from opnet.linops.spectral import Spectral
 from opnet.linops.stencil import Stencil
 from opnet.models.base import Model, build_model
 from opnet.models.blocks.mlp import MLP
+from opnet.models.factorised_fno import FactorisedFNO
 from opnet.models.fno import FNO
 from opnet.models.gcn import GCN
 from opnet.models.gno import GNO
@@ -67,6 +68,9 @@ from opnet.models.graph_reaction_diffusion import GraphReactionDiffusion
 from opnet.models.graphon_nde import GraphonNDE
 from opnet.models.lno import LNO
 from opnet.models.multipole_gno import MultipoleGNO
+from opnet.models.multi_grid_patches import MultiGridPatches
+from opnet.models.neuraloperator import from_neuraloperator
+from opnet.models.neuraloperator_fno import NeuralOperatorFNO
 from opnet.models.node_classifier import NodeClassifier
 from opnet.models.normalised import Normalised
 from opnet.models.pca_net import PCANet
@@ -76,6 +80,8 @@ from opnet.models.resnet import ResNet
 from opnet.models.symmetrised import Symmetrised
 from opnet.models.training_mean import TrainingMean
 from opnet.models.unet import UNet
+from opnet.models.tfno import TFNO
+from opnet.models.uno import UNO
 from opnet.solvers.linear.bicgstab import BiCGStab
 from opnet.solvers.linear.cg import CG
 from opnet.solvers.linear.direct import DirectSolver

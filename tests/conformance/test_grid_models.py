@@ -9,6 +9,7 @@ from math import pi
 import pytest
 import torch
 
+import opnet.models.factorised_fno
 import opnet.models.fno
 import opnet.models.gno
 import opnet.models.lno
@@ -22,6 +23,12 @@ import opnet.models.symmetrised
 import opnet.models.training_mean
 import opnet.models.unet  # noqa: F401  (registers)
 from opnet.core.errors import SolveError
+import opnet.models.multi_grid_patches
+import opnet.models.neuraloperator_fno
+import opnet.models.normalised
+import opnet.models.symmetrised
+import opnet.models.tfno
+import opnet.models.uno  # noqa: F401  (registers)
 from opnet.core.registry import lookup, names
 from opnet.models.base import build_model
 from opnet.spaces.grid import Grid
@@ -29,6 +36,8 @@ from opnet.training.model_file import load_model, model_bytes, save_model
 
 FNO = {"class": "FNO", "in_channels": 1, "out_channels": 2, "modes": [4, 4], "width": 6, "layers": 2}
 KERNEL = {"in_channels": 1, "out_channels": 2, "width": 3, "layers": 1, "hidden": [4]}
+NARROW = {**FNO, "width": 4}
+NEURALOPERATOR = {**{k: v for k, v in FNO.items() if k != "modes"}, "class": "NeuralOperatorFNO", "n_modes": [6, 6]}
 STATISTICS = {"inputs": {"shift": [1.0], "scale": [2.0]}, "targets": {"shift": [0.5, 0.0], "scale": [3.0, 1.0]}}
 MEAN = {"class": "TrainingMean", "in_channels": 1, "out_channels": 2, "grid": Grid((4, 5)).describe()}
 PCA = {"class": "PCANet", "in_channels": 1, "out_channels": 2, "input_rank": 3, "output_rank": 2, "hidden": [4]}
@@ -49,8 +58,33 @@ EXAMPLES = {
     ],
     "MultipoleGNO": [
         {"class": "MultipoleGNO", **KERNEL, "radius": 0.03, "levels": 3, "kernel": "diagonal", "sees_input": True}
+    "FactorisedFNO": [
+        {**NARROW, "class": "FactorisedFNO", "padding": 0.5},
+        {**NARROW, "class": "FactorisedFNO", "basis": "cosine", "shared": True},
+    ],
+    "MultiGridPatches": [
+        {"class": "MultiGridPatches", "model": {**NARROW, "modes": [3, 3], "in_channels": 6}, "patches": [2, 1]},
+        {
+            "class": "MultiGridPatches",
+            "model": {**NARROW, "modes": [3, 3], "in_channels": 3},
+            "levels": 2,
+            "positions": False,
+        },
+    ],
+    "NeuralOperatorFNO": [
+        {**NEURALOPERATOR, "padding": 0.25, "factorisation": "tucker", "rank": 0.3},
+        {**NEURALOPERATOR, "n_modes": [7, 7], "skip": "identity", "mlp_width": 0, "positions": False},
     ],
     "Normalised": [{"class": "Normalised", "model": FNO, **STATISTICS}],
+    "TFNO": [
+        {**NARROW, "class": "TFNO", "factorisation": "tucker", "rank": 0.3, "joint": True},
+        {**NARROW, "class": "TFNO", "factorisation": "cp", "rank": 3, "basis": "cosine"},
+        {**NARROW, "class": "TFNO", "factorisation": "tt", "rank": [2, 3, 2]},
+    ],
+    "UNO": [
+        {**{k: v for k, v in NARROW.items() if k != "layers"}, "class": "UNO", "levels": 1, "padding": 0.5},
+        {**{k: v for k, v in NARROW.items() if k != "layers"}, "class": "UNO", "levels": 2, "basis": "cosine"},
+    ],
     "Symmetrised": [{"class": "Symmetrised", "model": {**FNO, "padding": 1.0}}],
     "PCANet": [{**PCA, "grid": Grid((5, 4), nodes="cell").describe()}],
     "TrainingMean": [MEAN],
@@ -73,6 +107,7 @@ PLACEMENTS = ["cell", "vertex", "left", "interior"]
 def title(config):
     options = {k: v for k, v in config.items() if k in ("basis", "padding", "symmetric", "dilations")}
     options = {k: v for k, v in config.items() if k in ("basis", "padding", "symmetric", "kernel", "sees_input")}
+    options = {k: v for k, v in config.items() if k in ("basis", "padding", "symmetric", "factorisation", "levels")}
     return f"{config['class']}{options or ''}"
 
 

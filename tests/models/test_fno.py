@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from math import pi
 
 import pytest
@@ -133,3 +135,71 @@ def test_weights_are_real_and_the_matrices_are_not_weights():
     model(torch.zeros(1, 1, 16, 16))
     assert set(model.state_dict()) == before
     assert not any(p.is_complex() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"basis": "cosine"}, {"basis": "sine", "symmetric": True}, {"padding": 0.5}], ids=str
+)
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_more_modes_are_the_same_function_until_trained_and_fewer_drop_the_others(dim, options):
+    model = double(1, 2, modes=(3,) * dim, width=4, layers=2, **options)
+    inputs = torch.randn(2, 1, *(10,) * dim, dtype=torch.float64)
+    wide = model.with_modes((4,) * dim)
+    assert wide.config == {**model.config, "modes": [4] * dim}
+    torch.testing.assert_close(wide(inputs), model(inputs))
+    assert all(
+        torch.equal(a, b) for a, b in zip(wide.with_modes((3,) * dim).parameters(), model.parameters(), strict=True)
+    )
+    with torch.no_grad():
+        for layer in wide.spectral:
+            layer.weight.normal_()
+    assert not torch.allclose(wide(inputs), model(inputs))
+    narrow, fewer = wide.with_modes((3,) * dim), wide.with_modes((2,) * dim)
+    torch.testing.assert_close(narrow.with_modes((2,) * dim)(inputs), fewer(inputs))
+    wide(inputs).sum().backward()
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_other_modes_keep_dtype_and_mode_of_training_and_refuse_other_axes():
+    model = double(1, 1, modes=(3, 3), width=4).eval()
+    wide = model.with_modes((3, 5))
+    assert wide.lifting.weight.dtype == torch.float64
+    assert not wide.training
+    with pytest.raises(ValueError, match=r"modes: expected 2, one for each axis, found \(3,\)"):
+        model.with_modes((3,))
+
+
+def test_half_precision_weights_are_refused():
+    with pytest.raises(
+        ValueError, match=r"weights: expected float32 or float64 \(autocast for less\), found torch.bfloat16"
+    ):
+        FNO(1, 1, modes=(2, 2), width=4).bfloat16()(torch.zeros(1, 1, 8, 8, dtype=torch.bfloat16))
+
+
+# Without the hook of the tests that checks types at run time, which no compiler sees through.
+COMPILED = """
+import copy, torch
+from opnet.models.fno import FNO
+
+torch.manual_seed(0)
+inputs = torch.randn(2, 1, 8, 8)
+for basis in ("fourier", "cosine"):
+    model = FNO(1, 1, modes=(3, 3), width=4, layers=2, basis=basis)
+    eager = copy.deepcopy(model)
+    expected = eager(inputs)
+    exported = torch.export.export(copy.deepcopy(model), (inputs,)).module()
+    torch.testing.assert_close(exported(inputs), expected)
+    outputs = torch.compile(model, fullgraph=True, backend="aot_eager")(inputs)
+    torch.testing.assert_close(outputs, expected)
+    outputs.square().sum().backward()
+    expected.square().sum().backward()
+    for p, q in zip(model.parameters(), eager.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, q.grad, rtol=1e-4, atol=1e-5)
+print("compiled and exported")
+"""
+
+
+@pytest.mark.slow
+def test_compiled_in_one_graph_and_exported():
+    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True)
+    assert done.stdout.strip() == "compiled and exported", done.stderr

@@ -3,6 +3,8 @@ from math import pi
 import pytest
 import torch
 
+from opnet.spaces import transforms
+from opnet.spaces.axis_maps import MatrixMap, WaveMap
 from opnet.spaces.grid import Grid
 from opnet.spaces.transforms import SpectralTransform, max_modes, mode_shape
 
@@ -28,6 +30,59 @@ def test_the_truncated_sum_is_analysed_exactly(basis):
         assert torch.allclose(transform.inverse(transform.forward(values)), values)
         if basis != "fourier":  # whose coefficients with k = 0 on the first axis are conjugates of each other
             assert torch.allclose(transform.forward(values), coefficients)
+
+
+@pytest.mark.parametrize("basis", ["fourier", "cosine", "sine"])
+def test_the_adjoint_transposes_both_ways(basis):
+    generator = torch.Generator().manual_seed(0)
+    for grid in grids(basis):
+        transform = SpectralTransform(grid, (3,) * grid.dim, basis)
+        coefficients = torch.randn(transform.n_modes, transform.parts, 2, generator=generator, dtype=torch.float64)
+        values = torch.randn(*grid.shape, 2, generator=generator, dtype=torch.float64)
+        adjoint = transform.adjoint
+        for a, b in (
+            ((transform.inverse(coefficients) * values), (coefficients * adjoint.forward(values))),
+            ((transform.forward(values) * coefficients), (values * adjoint.inverse(coefficients))),
+        ):
+            torch.testing.assert_close(a.sum(), b.sum(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "dirichlet"])
+@pytest.mark.parametrize(
+    ("shape", "nodes"), [((9,), "cell"), ((8,), "left"), ((8, 9), ("cell", "left")), ((4, 5, 6), "cell")]
+)
+def test_the_fast_transform_is_the_product(shape, nodes, boundary, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    grid = Grid(shape, nodes=nodes, boundary=boundary, extent=((-1, 1),) * len(shape))
+    modes = tuple(max_modes(grid, axis, "fourier") for axis in range(grid.dim))
+    product = SpectralTransform(grid, modes)
+    monkeypatch.setattr(transforms, "FAST_FROM", 1)
+    fast = SpectralTransform(grid, modes)
+    assert isinstance(fast._analysis[-1], WaveMap)
+    assert isinstance(product._analysis[-1], MatrixMap)
+    values, other = torch.randn(2, *shape, 3, generator=generator, dtype=torch.float64)
+    for a, b in ((fast, product), (fast.adjoint, product.adjoint)):
+        coefficients = b.forward(values)
+        torch.testing.assert_close(a.forward(values), coefficients, rtol=1e-12, atol=1e-13)
+        torch.testing.assert_close(a.inverse(coefficients), b.inverse(coefficients), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(a.inverse(coefficients, other), other + b.inverse(coefficients))
+
+
+def test_padding_ends_and_few_modes_take_products():
+    cells, vertices = Grid((256,), nodes="cell"), Grid((256,), nodes="vertex")
+    for grid, modes, padding in ((cells, 96, 0.5), (vertices, 96, 0.0), (cells, 95, 0.0)):
+        assert isinstance(SpectralTransform(grid, (modes,), padding=padding)._analysis[0], MatrixMap)
+    assert isinstance(SpectralTransform(cells, (96,))._analysis[0], WaveMap)
+
+
+def test_values_are_added_to_what_there_is():
+    transform = SpectralTransform(Grid((6, 5)), (2, 2))
+    coefficients, before = torch.randn(transform.n_modes, 2, 3).double(), torch.randn(6, 5, 3).double()
+    expected, kept = before + transform.inverse(coefficients), before.clone()
+    torch.testing.assert_close(transform.inverse(coefficients, before), expected)
+    assert torch.equal(before, kept)
+    transform.inverse(coefficients, before, in_place=True)
+    torch.testing.assert_close(before, expected)
 
 
 def test_fourier_coefficients_are_those_of_the_fft():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import permutations
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -20,37 +22,117 @@ class SpectralConvolution(nn.Module):
         modes: m, for every axis.
         basis: "fourier", "cosine" or "sine".
         symmetric: one weight for all modes that swapping axes exchanges.
+        weight: makes the weight when called, such as a `FactorisedWeight`; without it, the weight is a parameter.
 
     The weight has shape (mode, in, out), and for the Fourier basis (mode, in, out, 2): real and imaginary part.
     """
 
+    weight: Tensor | Callable[[], Tensor]
     orbit: Tensor | None
 
-    def __init__(self, width: int, modes: tuple[int, ...], basis: str, *, symmetric: bool = False) -> None:
+    def __init__(
+        self,
+        width: int,
+        modes: tuple[int, ...],
+        basis: str,
+        *,
+        symmetric: bool = False,
+        weight: Callable[[], Tensor] | None = None,
+    ) -> None:
         super().__init__()
-        shape = mode_shape(modes, basis)
-        orbit = _orbits(shape) if symmetric else None
-        count = int(orbit.max()) + 1 if orbit is not None else torch.Size(shape).numel()
+        self.modes, self.basis = modes, basis
         parts = (2,) if basis == "fourier" else ()
+        self._shape = (prod(weight_modes(modes, basis, symmetric)), width, width, *parts)
         # Independent weights of this size carry a field's energy in these modes over to the outputs.
         scale = (width * max(1, sum(parts))) ** -0.5
-        self.weight = nn.Parameter(scale * torch.randn(count, width, width, *parts))
-        self.register_buffer("orbit", None if orbit is None else orbit.to(self.weight.device), persistent=False)
+        self.weight = nn.Parameter(scale * torch.randn(self._shape)) if weight is None else weight
+        orbit = _orbits(mode_shape(modes, basis)).to(torch.get_default_device()) if symmetric else None
+        self.register_buffer("orbit", orbit, persistent=False)
+
+    def dense_weight(self) -> Tensor:
+        """# shape: (mode, in, out[, 2])"""
+        weight = self.weight if isinstance(self.weight, Tensor) else self.weight().reshape(self._shape)
+        return weight if self.orbit is None else weight[self.orbit]
+
+    @torch.no_grad()
+    def weight_from(self, source: SpectralConvolution) -> Tensor:
+        """A weight for this convolution: the source's in the modes that both have, 0 in the others."""
+        dense = source.dense_weight()
+        theirs = dense.reshape(*mode_shape(source.modes, self.basis), *dense.shape[1:])
+        ours = theirs.new_zeros(*mode_shape(self.modes, self.basis), *dense.shape[1:])
+        common = tuple(min(pair) for pair in zip(self.modes, source.modes, strict=True))
+        ours[_among(self.modes, common, self.basis)] = theirs[_among(source.modes, common, self.basis)]
+        ours = ours.flatten(0, len(self.modes) - 1)
+        if self.orbit is None:
+            return ours
+        by_orbit = ours.new_empty(self._shape)
+        by_orbit[self.orbit] = ours  # the modes of an orbit agree
+        return by_orbit
 
     def forward(self, v: Tensor, transform: SpectralTransform, add_to: Tensor) -> Tensor:
         """# shape: (*grid, batch, channel) -> (*grid, batch, channel)"""
-        weight = self.weight if self.orbit is None else self.weight[self.orbit]
-        coefficients = transform.forward(v)  # (mode, part, batch, channel)
-        n_modes, parts, batch, width = coefficients.shape
-        if parts == 1:
-            mixed = torch.bmm(coefficients[:, 0], weight)
-            return transform.inverse(mixed[:, None], add_to)
-        # Both parts of the coefficients times both parts of the weight in one product of real matrices.
-        weight = weight.movedim(-1, 2).reshape(n_modes, width, 2 * width)
-        products = torch.bmm(coefficients.reshape(n_modes, 2 * batch, width), weight)
-        real, imaginary = products.reshape(n_modes, 2, batch, 2, width).unbind(1)
-        mixed = torch.stack([real[:, :, 0] - imaginary[:, :, 1], real[:, :, 1] + imaginary[:, :, 0]], 1)
-        return transform.inverse(mixed, add_to)
+        return transform.inverse(mix(transform.forward(v), self.dense_weight()), add_to)
+
+
+def mix(coefficients: Tensor, weight: Tensor) -> Tensor:
+    """`weight[k]` times the coefficients of every mode k, as complex numbers where there are two parts.
+
+    In the weight's precision: under autocast too, whose dtypes have no complex numbers.
+
+    # shape: (mode, part, batch, in), (mode, in, out[, part]) -> (mode, part, batch, out)
+    """
+    coefficients = coefficients.to(weight.dtype)
+    if weight.ndim == 3:
+        return torch.bmm(coefficients[:, 0], weight)[:, None]
+    return _parts(torch.bmm(_whole(coefficients), torch.view_as_complex(weight)))
+
+
+def mix_transposed(coefficients: Tensor, weight: Tensor) -> Tensor:
+    """The transpose of `mix` in the coefficients.
+
+    # shape: (mode, part, batch, out), (mode, in, out[, part]) -> (mode, part, batch, in)
+    """
+    if weight.ndim == 3:
+        return torch.bmm(coefficients[:, 0], weight.transpose(1, 2))[:, None]
+    return _parts(torch.bmm(_whole(coefficients), torch.view_as_complex(weight).transpose(1, 2).conj()))
+
+
+def mix_gradient(coefficients: Tensor, gradient: Tensor) -> Tensor:
+    """That of the weight, from that of `mix(coefficients, weight)`.
+
+    # shape: (mode, part, batch, in), (mode, part, batch, out) -> (mode, in, out[, part])
+    """
+    if coefficients.shape[1] == 1:
+        return torch.bmm(coefficients[:, 0].transpose(1, 2), gradient[:, 0])
+    return torch.view_as_real(torch.bmm(_whole(coefficients).transpose(1, 2).conj(), _whole(gradient)))
+
+
+def _whole(coefficients: Tensor) -> Tensor:
+    """Complex numbers from their parts.  # shape: (mode, 2, batch, channel) -> (mode, batch, channel)"""
+    return torch.complex(coefficients[:, 0], coefficients[:, 1])
+
+
+def _parts(numbers: Tensor) -> Tensor:
+    """# shape: (mode, batch, channel) -> (mode, 2, batch, channel)"""
+    return torch.stack([numbers.real, numbers.imag], 1)
+
+
+def _among(modes: tuple[int, ...], common: tuple[int, ...], basis: str) -> tuple[slice, ...]:
+    """Where the common modes lie among `modes`, on every axis."""
+    return tuple(
+        slice(m - c, m + c - 1) if basis == "fourier" and axis else slice(c)
+        for axis, (m, c) in enumerate(zip(modes, common, strict=True))
+    )
+
+
+def weight_modes(modes: tuple[int, ...], basis: str, symmetric: bool = False) -> tuple[int, ...]:
+    """How the modes that have a weight of their own are numbered: axis by axis, or by the orbits of swapped axes.
+
+    >>> weight_modes((4, 4), "fourier"), weight_modes((4, 4), "cosine", symmetric=True)
+    ((4, 7), (10,))
+    """
+    shape = mode_shape(modes, basis)
+    return (int(_orbits(shape).max()) + 1,) if symmetric else shape
 
 
 def _orbits(shape: tuple[int, ...]) -> Tensor:

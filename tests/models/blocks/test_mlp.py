@@ -3,7 +3,6 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from opnet.models.blocks import fused_layers
 from opnet.models.blocks.mlp import MLP
 
 
@@ -13,14 +12,6 @@ def pair(activation: str) -> tuple[MLP, nn.Sequential]:
     ours = MLP((5, 16, 7, 3), activation)
     ours.load_state_dict(plain.state_dict())
     return ours, plain
-
-
-@pytest.fixture(params=["fused", "plain"])
-def _path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "plain":
-        monkeypatch.setattr(fused_layers, "_operation", lambda: None)
-    elif fused_layers._operation() is None:
-        pytest.skip("this build of torch has no fused layer")
 
 
 @pytest.mark.usefixtures("_path")
