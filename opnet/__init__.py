@@ -67,8 +67,8 @@ from opnet.models.graph_ode import GraphODE
 from opnet.models.graph_reaction_diffusion import GraphReactionDiffusion
 from opnet.models.graphon_nde import GraphonNDE
 from opnet.models.lno import LNO
-from opnet.models.multipole_gno import MultipoleGNO
 from opnet.models.multi_grid_patches import MultiGridPatches
+from opnet.models.multipole_gno import MultipoleGNO
 from opnet.models.neuraloperator import from_neuraloperator
 from opnet.models.neuraloperator_fno import NeuralOperatorFNO
 from opnet.models.node_classifier import NodeClassifier
@@ -78,9 +78,9 @@ from opnet.models.persistence import Persistence
 from opnet.models.reduced_basis import ReducedBasis
 from opnet.models.resnet import ResNet
 from opnet.models.symmetrised import Symmetrised
+from opnet.models.tfno import TFNO
 from opnet.models.training_mean import TrainingMean
 from opnet.models.unet import UNet
-from opnet.models.tfno import TFNO
 from opnet.models.uno import UNO
 from opnet.solvers.linear.bicgstab import BiCGStab
 from opnet.solvers.linear.cg import CG

@@ -8,118 +8,37 @@ from math import pi
 
 import pytest
 import torch
+from grid_model_examples import EXAMPLES, SHOWN
 
-import opnet.models.factorised_fno
-import opnet.models.fno
-import opnet.models.gno
-import opnet.models.lno
-import opnet.models.multipole_gno
-import opnet.models.normalised
-import opnet.models.pca_net
-import opnet.models.persistence
-import opnet.models.reduced_basis
-import opnet.models.resnet
-import opnet.models.symmetrised
-import opnet.models.training_mean
-import opnet.models.unet  # noqa: F401  (registers)
+import opnet  # noqa: F401  (registers)
 from opnet.core.errors import SolveError
-import opnet.models.multi_grid_patches
-import opnet.models.neuraloperator_fno
-import opnet.models.normalised
-import opnet.models.symmetrised
-import opnet.models.tfno
-import opnet.models.uno  # noqa: F401  (registers)
 from opnet.core.registry import lookup, names
 from opnet.models.base import build_model
+from opnet.models.grid_model import GridModel
 from opnet.spaces.grid import Grid
 from opnet.training.model_file import load_model, model_bytes, save_model
 
-FNO = {"class": "FNO", "in_channels": 1, "out_channels": 2, "modes": [4, 4], "width": 6, "layers": 2}
-KERNEL = {"in_channels": 1, "out_channels": 2, "width": 3, "layers": 1, "hidden": [4]}
-NARROW = {**FNO, "width": 4}
-NEURALOPERATOR = {**{k: v for k, v in FNO.items() if k != "modes"}, "class": "NeuralOperatorFNO", "n_modes": [6, 6]}
-STATISTICS = {"inputs": {"shift": [1.0], "scale": [2.0]}, "targets": {"shift": [0.5, 0.0], "scale": [3.0, 1.0]}}
-MEAN = {"class": "TrainingMean", "in_channels": 1, "out_channels": 2, "grid": Grid((4, 5)).describe()}
-PCA = {"class": "PCANet", "in_channels": 1, "out_channels": 2, "input_rank": 3, "output_rank": 2, "hidden": [4]}
-# Small architectures from one input channel to two outputs (or the one they have) on squares; several where options
-# matter.
-EXAMPLES = {
-    "FNO": [
-        FNO,
-        {**FNO, "padding": 0.5},
-        {**FNO, "basis": "cosine"},
-        {**FNO, "basis": "sine"},
-        {**FNO, "basis": "cosine", "symmetric": True, "zero_boundary": True},
-    ],
-    "GNO": [{"class": "GNO", **KERNEL, "radius": 0.04, "terms": 2}],
-    "LNO": [
-        {"class": "LNO", **KERNEL, "rank": 2, "layers": 2},
-        {"class": "LNO", **KERNEL, "rank": 2, "sees_input": True},
-    ],
-    "MultipoleGNO": [
-        {"class": "MultipoleGNO", **KERNEL, "radius": 0.03, "levels": 3, "kernel": "diagonal", "sees_input": True}
-    "FactorisedFNO": [
-        {**NARROW, "class": "FactorisedFNO", "padding": 0.5},
-        {**NARROW, "class": "FactorisedFNO", "basis": "cosine", "shared": True},
-    ],
-    "MultiGridPatches": [
-        {"class": "MultiGridPatches", "model": {**NARROW, "modes": [3, 3], "in_channels": 6}, "patches": [2, 1]},
-        {
-            "class": "MultiGridPatches",
-            "model": {**NARROW, "modes": [3, 3], "in_channels": 3},
-            "levels": 2,
-            "positions": False,
-        },
-    ],
-    "NeuralOperatorFNO": [
-        {**NEURALOPERATOR, "padding": 0.25, "factorisation": "tucker", "rank": 0.3},
-        {**NEURALOPERATOR, "n_modes": [7, 7], "skip": "identity", "mlp_width": 0, "positions": False},
-    ],
-    "Normalised": [{"class": "Normalised", "model": FNO, **STATISTICS}],
-    "TFNO": [
-        {**NARROW, "class": "TFNO", "factorisation": "tucker", "rank": 0.3, "joint": True},
-        {**NARROW, "class": "TFNO", "factorisation": "cp", "rank": 3, "basis": "cosine"},
-        {**NARROW, "class": "TFNO", "factorisation": "tt", "rank": [2, 3, 2]},
-    ],
-    "UNO": [
-        {**{k: v for k, v in NARROW.items() if k != "layers"}, "class": "UNO", "levels": 1, "padding": 0.5},
-        {**{k: v for k, v in NARROW.items() if k != "layers"}, "class": "UNO", "levels": 2, "basis": "cosine"},
-    ],
-    "Symmetrised": [{"class": "Symmetrised", "model": {**FNO, "padding": 1.0}}],
-    "PCANet": [{**PCA, "grid": Grid((5, 4), nodes="cell").describe()}],
-    "TrainingMean": [MEAN],
-    "Persistence": [{"class": "Persistence", "in_channels": 1, "out_channels": 2}],
-    "ReducedBasis": [
-        {"class": "ReducedBasis", "rank": 3, "log_scale": 0.5, "grid": Grid((6, 5), nodes=nodes).describe()}
-        for nodes in ("cell", "left")
-    ],
-    "UNet": [{"class": "UNet", "in_channels": 1, "out_channels": 2, "width": 4, "levels": 2}],
-    "ResNet": [
-        {"class": "ResNet", "in_channels": 1, "out_channels": 2, "width": 4, "blocks": 2, "dilations": [1]},
-        {"class": "ResNet", "in_channels": 1, "out_channels": 2, "width": 4, "blocks": 1, "dilations": [1, 4]},
-    ],
-}
 GRID_MODELS = [name for name in names("model") if lookup("model", name).domain == "grid"]
-CASES = [example for name in GRID_MODELS for example in EXAMPLES.get(name, [])]
 PLACEMENTS = ["cell", "vertex", "left", "interior"]
 
 
 def title(config):
-    options = {k: v for k, v in config.items() if k in ("basis", "padding", "symmetric", "dilations")}
-    options = {k: v for k, v in config.items() if k in ("basis", "padding", "symmetric", "kernel", "sees_input")}
-    options = {k: v for k, v in config.items() if k in ("basis", "padding", "symmetric", "factorisation", "levels")}
-    return f"{config['class']}{options or ''}"
+    shown = {key: value for key, value in config.items() if key in SHOWN}
+    return f"{config['class']}{shown or ''}"
 
 
-each_model = pytest.mark.parametrize("config", CASES, ids=title)
-each_trainable_model = pytest.mark.parametrize(
-    "config", [case for case in CASES if getattr(lookup("model", case["class"]), "trainable", True)], ids=title
-)
-each_invariant_model = pytest.mark.parametrize(
-    "config",
-    [case for case in CASES if getattr(lookup("model", case["class"]), "discretisation_invariant", True)],
-    ids=title,
-)
+def each(**wanted):
+    """Every example that has the attributes wanted; of each class the first by default, the others with `-m slow`."""
+    chosen = []
+    for name in GRID_MODELS:
+        for place, example in enumerate(EXAMPLES.get(name, [])):
+            model = build_model(example)
+            if all(getattr(model, key, getattr(GridModel, key)) == value for key, value in wanted.items()):
+                chosen.append(pytest.param(example, marks=pytest.mark.slow) if place else example)
+    return pytest.mark.parametrize("config", chosen, ids=title)
+
+
+each_model, each_trainable_model = each(), each(trainable=True)
 
 
 def make(config, dtype=torch.float64):
@@ -156,8 +75,10 @@ def test_the_same_weights_run_at_every_resolution_and_placement(config, nodes):
         assert torch.isfinite(outputs).all()
 
 
-@each_invariant_model
-@pytest.mark.parametrize("nodes", PLACEMENTS)
+@each(discretisation_invariant=True)
+@pytest.mark.parametrize(
+    "nodes", ["cell", "vertex", *(pytest.param(n, marks=pytest.mark.slow) for n in PLACEMENTS[2:])]
+)
 def test_outputs_converge_as_the_grid_is_refined(config, nodes):
     """One input function at h, h/2, h/4, compared at the nodes the grids share: the changes fall, at first order or
     faster, and end below 3 % of the output."""
@@ -231,7 +152,7 @@ def test_the_config_makes_the_same_architecture_again(config):
     assert torch.equal(again(smooth(grid), grid), model(smooth(grid), grid))
 
 
-@pytest.mark.parametrize("config", [case for case in CASES if lookup("model", case["class"]).needs_data], ids=title)
+@each(needs_data=True)
 def test_a_model_that_needs_data_answers_once_it_has_seen_some(config):
     model, grid = build_model({key: value for key, value in config.items() if key != "grid"}), Grid((7, 6))
     inputs, targets = torch.rand(8, 1, 7, 6) + 1, torch.randn(8, channels_out(model), 7, 6)
@@ -300,7 +221,7 @@ def test_inputs_that_do_not_fit_are_refused(config, inputs, grid, message):
         model(inputs, grid)
 
 
-@pytest.mark.parametrize("name", sorted({case["class"] for case in CASES}))
+@pytest.mark.parametrize("name", GRID_MODELS)
 def test_unknown_arguments_are_refused(name):
     with pytest.raises(ValueError, match=name):
         build_model({**EXAMPLES[name][0], "colour": "blue"})
@@ -332,10 +253,7 @@ def test_nan_is_refused_or_comes_out_in_its_sample_alone(config):
     torch.testing.assert_close(outputs[1], clean[1], rtol=1e-12, atol=1e-12)
 
 
-HALF = [case for case in CASES if getattr(lookup("model", case["class"]), "half_precision", False)]
-
-
-@pytest.mark.parametrize("config", HALF, ids=title)
+@each(half_precision=True)
 def test_half_precision_is_close_where_a_model_says_so(config):
     """Outputs and gradients under autocast to bfloat16, whose numbers have three digits."""
     model, grid = make(config, torch.float32), Grid((16, 16), nodes="cell")
@@ -355,6 +273,7 @@ import json, sys
 import torch
 import opnet
 from opnet.models.base import build_model
+from opnet.models.grid_model import GridModel
 
 grid = opnet.Grid((16, 16), nodes="cell")
 x, y = grid.coordinates()
