@@ -68,6 +68,7 @@ def test_it_is_the_nearest_in_the_energy_norm():
             assert energy(found + step * mode - u) > least
 
 
+@pytest.mark.slow
 def test_the_bound_holds_and_is_not_far():
     grid = Grid((12, 12), nodes="cell")
     model, a, u = trained(3, grid)
