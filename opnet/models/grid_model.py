@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor
 
 from opnet.models.base import Model
@@ -22,7 +20,7 @@ class GridModel(Model):
     """
 
     domain = "grid"
-    discretisation_invariant: ClassVar[bool] = True
+    discretisation_invariant: bool = True
     in_channels: int
     dim: int | None = None
 
