@@ -61,6 +61,7 @@ from opnet.models.graph_nde import GraphNDE
 from opnet.models.graph_ode import GraphODE
 from opnet.models.graph_reaction_diffusion import GraphReactionDiffusion
 from opnet.models.graphon_nde import GraphonNDE
+from opnet.models.mgno import MgNO
 from opnet.models.node_classifier import NodeClassifier
 from opnet.models.normalised import Normalised
 from opnet.models.symmetrised import Symmetrised

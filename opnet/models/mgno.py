@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -192,7 +191,7 @@ def _halvings(grid: Grid, levels: int) -> list[Grid]:
                 f"levels: expected at most {done} on {grid.shape[axis]} nodes along axis {axis}, so that two are left "
                 f"on the coarsest, found {levels}"
             )
-        grids.insert(0, replace(grid, shape=shape))
+        grids.insert(0, grid.resized(shape))
     return grids
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import opnet.models.fno
+import opnet.models.mgno
 import opnet.models.normalised
 import opnet.models.symmetrised  # noqa: F401  (registers)
 from opnet.core.registry import lookup, names
@@ -14,6 +15,7 @@ from opnet.models.base import build_model
 from opnet.spaces.grid import Grid
 
 FNO = {"class": "FNO", "in_channels": 1, "out_channels": 2, "modes": [4, 4], "width": 6, "layers": 2}
+MGNO = {"class": "MgNO", "in_channels": 1, "out_channels": 2, "width": 6, "layers": 2, "levels": 3}
 STATISTICS = {"inputs": {"shift": [1.0], "scale": [2.0]}, "targets": {"shift": [0.5, 0.0], "scale": [3.0, 1.0]}}
 # Small architectures from one input channel to two outputs on squares; several where options matter.
 EXAMPLES = {
@@ -24,6 +26,11 @@ EXAMPLES = {
         {**FNO, "basis": "sine"},
         {**FNO, "basis": "cosine", "symmetric": True, "zero_boundary": True},
     ],
+    "MgNO": [
+        MGNO,
+        {**MGNO, "iterations": [[1, 1], [1, 1], [2, 0]], "padding": "reflect", "skip_finest": 0.5},
+        {**MGNO, "form": "published"},
+    ],
     "Normalised": [{"class": "Normalised", "model": FNO, **STATISTICS}],
     "Symmetrised": [{"class": "Symmetrised", "model": {**FNO, "padding": 1.0}}],
 }
@@ -33,14 +40,14 @@ PLACEMENTS = ["cell", "vertex", "left", "interior"]
 
 
 def title(config):
-    options = {k: v for k, v in config.items() if k in ("basis", "padding", "symmetric")}
+    options = {k: v for k, v in config.items() if k in ("basis", "form", "padding", "symmetric")}
     return f"{config['class']}{options or ''}"
 
 
 each_model = pytest.mark.parametrize("config", CASES, ids=title)
 each_invariant_model = pytest.mark.parametrize(
     "config",
-    [case for case in CASES if getattr(lookup("model", case["class"]), "discretisation_invariant", True)],
+    [case for case in CASES if getattr(build_model(case), "discretisation_invariant", True)],
     ids=title,
 )
 
