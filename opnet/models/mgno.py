@@ -32,9 +32,9 @@ class MgNO(GridModel):
 
     The aligned form transfers between resolutions. Levels are counted from the coarsest, which has `coarsest` intervals
     along each axis, the next twice as many, and so on: a stencil stays as wide as it was trained. On a finer grid the
-    V-cycle acts on the nodes of its own levels, the nearest below the grid's, with linear interpolation (injection where
-    nodes coincide) to and from them, and W on every node; on a coarser one the finest levels are left out. Between
-    levels too, injection goes down and linear interpolation up.
+    V-cycle acts on the nodes of its own finest level, with linear interpolation (injection where nodes coincide) to and
+    from them, and W on every node; on a coarser one the levels finer than the grid are left out. Between levels too,
+    injection goes down and linear interpolation up.
 
     The published form counts levels from the finest and learns its transfers, convolutions of stride 2: the same
     weights are another operator at another resolution.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from types import EllipsisType
 
 import torch
 from torch import Tensor
@@ -65,7 +66,8 @@ def linear_interpolate(
     if _is_between_ends(grid) and _is_between_ends(target) and grid.dim <= len(_LINEAR):
         factors = [n // m if n % m == 0 else 0 for n, m in zip(grid.intervals, target.intervals, strict=True)]
         if all(factors):
-            return values[(..., *(slice(None, None, factor) for factor in factors))]
+            strides: list[slice | EllipsisType] = [..., *(slice(None, None, factor) for factor in factors)]
+            return values[tuple(strides)]
         return functional.interpolate(values, target.shape, mode=_LINEAR[grid.dim - 1], align_corners=True)
     for axis in range(grid.dim):
         if (grid.shape[axis], grid.nodes[axis]) != (target.shape[axis], target.nodes[axis]):

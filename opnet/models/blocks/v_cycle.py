@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -53,7 +54,7 @@ class VCycle(nn.Module):
             self.pre.append(_Smoothing(*channels, pre, from_zero=level == finest))
             self.post.append(_Smoothing(*channels, post, from_zero=False))
         self.transfers = nn.ModuleList(
-            _LearnedTransfer(*channels) if learned_transfers else _LinearTransfer() for _ in range(finest)
+            (_LearnedTransfer if learned_transfers else _LinearTransfer)(*channels) for _ in range(finest)
         )
 
     def forward(self, f: Tensor, grids: Sequence[Grid], paddings: Sequence[Padding]) -> Tensor:
@@ -64,17 +65,20 @@ class VCycle(nn.Module):
             grids, paddings: of each level used, the coarsest first.
         """
         top = len(grids) - 1
-        u, kept = None, []
-        for level in range(top, -1, -1):
-            u = self.pre[level](u, f, paddings[level])
-            if level:
-                kept.append((u, f))
-                u, f = self.transfers[level - 1].down(u, f, grids[level], grids[level - 1], paddings[level])
+        u, kept = self.pre[top](None, f, paddings[top]), []
+        for level in range(top, 0, -1):
+            kept.append((u, f))
+            u, f = self._transfer(level).down(u, f, grids[level], grids[level - 1], paddings[level])
+            u = self.pre[level - 1](u, f, paddings[level - 1])
         for level in range(1, top + 1):
             fine, f = kept.pop()
-            u = fine + self.transfers[level - 1].up(u, grids[level - 1], grids[level])
+            u = fine + self._transfer(level).up(u, grids[level - 1], grids[level])
             u = self.post[level](u, f, paddings[level])
         return u
+
+    def _transfer(self, level: int) -> _LearnedTransfer | _LinearTransfer:
+        """Between a level and the next coarser one."""
+        return cast("_LearnedTransfer | _LinearTransfer", self.transfers[level - 1])
 
 
 class _Smoothing(nn.Module):
@@ -98,6 +102,9 @@ class _Smoothing(nn.Module):
 
 class _LinearTransfer(nn.Module):
     """Linear interpolation between the nodes of two levels."""
+
+    def __init__(self, f_channels: int, u_channels: int, dim: int) -> None:
+        super().__init__()
 
     def down(self, u: Tensor, f: Tensor, fine: Grid, coarse: Grid, padding: Padding) -> tuple[Tensor, Tensor]:
         return linear_interpolate(u, fine, coarse), linear_interpolate(f, fine, coarse)
