@@ -39,7 +39,7 @@ class StencilConvolution(nn.Module):
         for axis, ends in enumerate(padding):
             if ends != ("zeros", "zeros"):
                 v, own[axis] = _with_ghosts(v, 2 + axis, ends), 0
-        return self.convolve(v, self.weight, stride=self.stride, padding=own)  # type: ignore[operator]
+        return self.convolve(v, self.weight, stride=self.stride, padding=own)
 
 
 def new_stencil(first: int, second: int, dim: int, size: int) -> nn.Parameter:

@@ -67,12 +67,12 @@ class VCycle(nn.Module):
         top = len(grids) - 1
         u, kept = self.pre[top](None, f, paddings[top]), []
         for level in range(top, 0, -1):
-            kept.append((u, f))
-            u, f = self._transfer(level).down(u, f, grids[level], grids[level - 1], paddings[level])
-            u = self.pre[level - 1](u, f, paddings[level - 1])
+            first, coarse_f = self._transfer(level).down(u, f, grids[level], grids[level - 1], paddings[level])
+            kept.append((u, f, first))
+            u, f = self.pre[level - 1](first, coarse_f, paddings[level - 1]), coarse_f
         for level in range(1, top + 1):
-            fine, f = kept.pop()
-            u = fine + self._transfer(level).up(u, grids[level - 1], grids[level])
+            fine, f, first = kept.pop()
+            u = fine + self._transfer(level).up(u, first, grids[level - 1], grids[level])
             u = self.post[level](u, f, paddings[level])
         return u
 
@@ -109,8 +109,9 @@ class _LinearTransfer(nn.Module):
     def down(self, u: Tensor, f: Tensor, fine: Grid, coarse: Grid, padding: Padding) -> tuple[Tensor, Tensor]:
         return linear_interpolate(u, fine, coarse), linear_interpolate(f, fine, coarse)
 
-    def up(self, u: Tensor, coarse: Grid, fine: Grid) -> Tensor:
-        return linear_interpolate(u, coarse, fine)
+    def up(self, u: Tensor, first: Tensor, coarse: Grid, fine: Grid) -> Tensor:
+        # The correction alone: u itself would come up again from every level, and grow with their number.
+        return linear_interpolate(u - first, coarse, fine)
 
 
 class _LearnedTransfer(nn.Module):
@@ -127,7 +128,7 @@ class _LearnedTransfer(nn.Module):
     def down(self, u: Tensor, f: Tensor, fine: Grid, coarse: Grid, padding: Padding) -> tuple[Tensor, Tensor]:
         return self.Pi(u, padding), self.R(f, padding)
 
-    def up(self, u: Tensor, coarse: Grid, fine: Grid) -> Tensor:
+    def up(self, u: Tensor, first: Tensor, coarse: Grid, fine: Grid) -> Tensor:
         spread = self.spread(u, self.P, stride=2, padding=1)
         for axis, n in enumerate(fine.shape):
             spread = spread.narrow(2 + axis, 0, n)
