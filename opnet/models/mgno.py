@@ -130,9 +130,8 @@ class MgNO(GridModel):
         self.cycles = nn.ModuleList(
             VCycle(size, width, dim, pairs, learned_transfers=form == "published") for size in sizes
         )
-        pointwise = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dim - 1]
-        self.pointwise = nn.ModuleList(pointwise(size, width, 1) for size in sizes)
-        self.projection = pointwise(width, numbers["out_channels"], 1, bias=False)
+        self.pointwise = nn.ModuleList(nn.Linear(size, width) for size in sizes)
+        self.projection = nn.Linear(width, numbers["out_channels"], bias=False)
 
     def forward(self, inputs: Tensor, grid: Grid | None = None) -> Float[Tensor, "batch out *grid"]:
         """u for every a of the batch; without a grid, the nodes are cells of the unit box.
@@ -153,8 +152,8 @@ class MgNO(GridModel):
         for cycle, pointwise in zip(self.cycles, self.pointwise, strict=True):
             v = self._channels_last(v)
             Kv = linear_interpolate(cycle(linear_interpolate(v, native, grids[-1]), grids, paddings), grids[-1], native)
-            v = gelu(Kv + pointwise(v))
-        u = self.projection(v)
+            v = gelu(Kv + pointwise(v.movedim(1, -1)).movedim(-1, 1))
+        u = self.projection(v.movedim(1, -1)).movedim(-1, 1)
         return (u if native == grid else open_ends(u, grid)).contiguous()
 
     def _channels_last(self, v: Tensor) -> Tensor:

@@ -63,12 +63,11 @@ def linear_interpolate(
     """
     check_on_grid(values, grid)
     _check_box(grid, target)
-    if _is_between_ends(grid) and _is_between_ends(target) and grid.dim <= len(_LINEAR):
-        factors = [n // m if n % m == 0 else 0 for n, m in zip(grid.intervals, target.intervals, strict=True)]
-        if all(factors):
-            strides: list[slice | EllipsisType] = [..., *(slice(None, None, factor) for factor in factors)]
-            return values[tuple(strides)]
-        return functional.interpolate(values, target.shape, mode=_LINEAR[grid.dim - 1], align_corners=True)
+    if grid.dim <= len(_LINEAR) and not any(sides[0] == "periodic" for sides in grid.boundary):
+        if {*grid.nodes, *target.nodes} == {"vertex"}:
+            return _between_ends(values, grid, target)
+        if {*grid.nodes, *target.nodes} == {"cell"} and (_divides(target, grid) or _divides(grid, target)):
+            return _between_cells(values, grid, target)
     for axis in range(grid.dim):
         if (grid.shape[axis], grid.nodes[axis]) != (target.shape[axis], target.nodes[axis]):
             matrix = _linear_matrix(grid, target, axis).to(values)
@@ -145,9 +144,38 @@ def _check_box(grid: Grid, target: Grid) -> None:
         raise ValueError(f"target: expected a grid on the box {grid.extent}, found {target.extent}")
 
 
-def _is_between_ends(grid: Grid) -> bool:
-    """Whether both ends of every axis are nodes: what torch knows to interpolate, much faster than by matrices."""
-    return set(grid.nodes) == {"vertex"}
+def _divides(coarse: Grid, fine: Grid) -> bool:
+    return all(n % m == 0 for n, m in zip(fine.intervals, coarse.intervals, strict=True))
+
+
+def _between_ends(values: Tensor, grid: Grid, target: Grid) -> Tensor:
+    """`linear_interpolate` where both ends of every axis are nodes, by torch, which is much faster than matrices."""
+    if _divides(target, grid):
+        factors = [n // m for n, m in zip(grid.intervals, target.intervals, strict=True)]
+        strides: list[slice | EllipsisType] = [..., *(slice(None, None, factor) for factor in factors)]
+        return values[tuple(strides)]
+    return functional.interpolate(values, target.shape, mode=_LINEAR[grid.dim - 1], align_corners=True)
+
+
+def _between_cells(values: Tensor, grid: Grid, target: Grid) -> Tensor:
+    """`linear_interpolate` between cells that divide each other, by torch.
+
+    Beyond the outermost cells torch repeats them: they get neighbours on the line through the outermost two.
+    """
+    if _divides(target, grid):
+        return functional.interpolate(values, target.shape, mode=_LINEAR[grid.dim - 1], align_corners=False)
+    factors = [m // n for n, m in zip(grid.shape, target.shape, strict=True)]
+    for axis, n in enumerate(grid.shape, start=2):
+        low, high = (
+            values.narrow(axis, end, 1).lerp(values.narrow(axis, inner, 1), -1.0)
+            for end, inner in ((0, min(1, n - 1)), (n - 1, max(n - 2, 0)))
+        )
+        values = torch.cat([low, values, high], axis)
+    size = [m + 2 * factor for m, factor in zip(target.shape, factors, strict=True)]
+    values = functional.interpolate(values, size, mode=_LINEAR[grid.dim - 1], align_corners=False)
+    for axis, factor in enumerate(factors):
+        values = values.narrow(2 + axis, factor, target.shape[axis])
+    return values
 
 
 @lru_cache(maxsize=256)

@@ -18,9 +18,9 @@ def test_layers_are_the_published_ones():
     grids = [grid.resized(shape) for shape in ((4, 3), (8, 6), (16, 12))]
     v = a
     for cycle, pointwise in zip(model.cycles, model.pointwise, strict=True):
-        mixed = torch.einsum("oi,bihw->bohw", pointwise.weight[..., 0, 0], v) + pointwise.bias[:, None, None]
+        mixed = torch.einsum("oi,bihw->bohw", pointwise.weight, v) + pointwise.bias[:, None, None]
         v = gelu(cycle(v, grids, [padding_of(at) for at in grids]) + mixed)
-    u = torch.einsum("oi,bihw->bohw", model.projection.weight[..., 0, 0], v)
+    u = torch.einsum("oi,bihw->bohw", model.projection.weight, v)
     assert torch.allclose(model(a, grid), u)
 
 
