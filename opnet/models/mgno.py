@@ -151,8 +151,12 @@ class MgNO(GridModel):
         v = inputs
         for cycle, pointwise in zip(self.cycles, self.pointwise, strict=True):
             v = self._channels_last(v)
-            Kv = linear_interpolate(cycle(linear_interpolate(v, native, grids[-1]), grids, paddings), grids[-1], native)
-            v = gelu(Kv + pointwise(v.movedim(1, -1)).movedim(-1, 1))
+            if grids[-1] == native:
+                v = gelu(cycle(v, grids, paddings, pointwise))
+            else:
+                Kv = cycle(linear_interpolate(v, native, grids[-1]), grids, paddings)
+                v = linear_interpolate(Kv, grids[-1], native) + pointwise(v.movedim(1, -1)).movedim(-1, 1)
+                v = gelu(v)
         u = self.projection(v.movedim(1, -1)).movedim(-1, 1)
         return (u if native == grid else open_ends(u, grid)).contiguous()
 

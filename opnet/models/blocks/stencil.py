@@ -33,13 +33,21 @@ class StencilConvolution(nn.Module):
         self.stride, self.convolve = stride, CONVOLUTIONS[dim - 1]
         self.weight = new_stencil(out_channels, in_channels, dim, 3)
 
-    def forward(self, v: Tensor, padding: Padding) -> Tensor:
-        """# shape: (batch, in_channels, *grid) -> (batch, out_channels, *strided)"""
+    def forward(self, v: Tensor, padding: Padding, pointwise: nn.Linear | None = None) -> Tensor:
+        """S v, or with a pointwise map `S v + W v + b`, as one convolution.
+
+        # shape: (batch, in_channels, *grid) -> (batch, out_channels, *strided)
+        """
+        weight, bias = self.weight, None
+        if pointwise is not None:
+            dim = len(padding)
+            weight = weight + functional.pad(pointwise.weight[(..., *(None,) * dim)], (1, 1) * dim)
+            bias = pointwise.bias
         own = [1] * len(padding)
         for axis, ends in enumerate(padding):
             if ends != ("zeros", "zeros"):
                 v, own[axis] = _with_ghosts(v, 2 + axis, ends), 0
-        return self.convolve(v, self.weight, stride=self.stride, padding=own)
+        return self.convolve(v, weight, bias, stride=self.stride, padding=own)
 
 
 def new_stencil(first: int, second: int, dim: int, size: int) -> nn.Parameter:

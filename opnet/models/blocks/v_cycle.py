@@ -53,28 +53,49 @@ class VCycle(nn.Module):
         for level, (pre, post) in enumerate(reversed(iterations)):
             self.pre.append(_Smoothing(*channels, pre, from_zero=level == finest))
             self.post.append(_Smoothing(*channels, post, from_zero=False))
+        self.joins = not learned_transfers and iterations[0] == (1, 0)
         self.transfers = nn.ModuleList(
             (_LearnedTransfer if learned_transfers else _LinearTransfer)(*channels) for _ in range(finest)
         )
 
-    def forward(self, f: Tensor, grids: Sequence[Grid], paddings: Sequence[Padding]) -> Tensor:
-        """# shape: (batch, in_channels, *grid) -> (batch, out_channels, *grid)
+    def forward(
+        self, f: Tensor, grids: Sequence[Grid], paddings: Sequence[Padding], pointwise: nn.Linear | None = None
+    ) -> Tensor:
+        """K f, or with a pointwise map `K f + W f + b`.
+
+        # shape: (batch, in_channels, *grid) -> (batch, out_channels, *grid)
 
         Args:
             f: on the last of the grids.
             grids, paddings: of each level used, the coarsest first.
         """
         top = len(grids) - 1
-        u, kept = self.pre[top](None, f, paddings[top]), []
-        for level in range(top, 0, -1):
-            first, coarse_f = self._transfer(level).down(u, f, grids[level], grids[level - 1], paddings[level])
-            kept.append((u, f, first))
-            u, f = self.pre[level - 1](first, coarse_f, paddings[level - 1]), coarse_f
-        for level in range(1, top + 1):
-            fine, f, first = kept.pop()
-            u = fine + self._transfer(level).up(u, first, grids[level - 1], grids[level])
-            u = self.post[level](u, f, paddings[level])
-        return u
+        if pointwise is not None and not (top and self.joins):
+            return self(f, grids, paddings) + pointwise(f.movedim(1, -1)).movedim(-1, 1)
+        if pointwise is None:
+            return self._improved(self.pre[top](None, f, paddings[top]), f, grids, paddings)
+        # Both maps of f by one convolution; where the coarser levels need S f alone, there are fewer nodes.
+        u = self.pre[top].S[0](f, paddings[top], pointwise)
+        transfer = self._transfer(top)
+        first, coarse_f = transfer.down(u, f, grids[top], grids[top - 1], paddings[top])
+        first = first - pointwise(coarse_f.movedim(1, -1)).movedim(-1, 1)
+        return u + self._correction(first, coarse_f, grids, paddings)
+
+    def _improved(self, u: Tensor, f: Tensor, grids: Sequence[Grid], paddings: Sequence[Padding]) -> Tensor:
+        """u after what all levels below the last grid's add to it, and the smoothing steps up."""
+        level = len(grids) - 1
+        if not level:
+            return u
+        first, coarse_f = self._transfer(level).down(u, f, grids[level], grids[level - 1], paddings[level])
+        u = u + self._correction(first, coarse_f, grids, paddings)
+        return self.post[level](u, f, paddings[level])
+
+    def _correction(self, first: Tensor, f: Tensor, grids: Sequence[Grid], paddings: Sequence[Padding]) -> Tensor:
+        """What the levels below the last grid's make of u = `first` and f there, brought up to the last grid."""
+        level = len(grids) - 1
+        u = self.pre[level - 1](first, f, paddings[level - 1])
+        u = self._improved(u, f, grids[:-1], paddings)
+        return self._transfer(level).up(u, first, grids[level - 1], grids[level])
 
     def _transfer(self, level: int) -> _LearnedTransfer | _LinearTransfer:
         """Between a level and the next coarser one."""
