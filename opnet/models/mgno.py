@@ -12,7 +12,7 @@ from opnet.core.expect import found, integer, integers
 from opnet.core.registry import register
 from opnet.core.typing import Float
 from opnet.models.blocks.stencil import CONVOLUTIONS, PADDINGS, padding_of
-from opnet.models.blocks.v_cycle import VCycle
+from opnet.models.blocks.v_cycle import VCycle, on_channels
 from opnet.models.grid_model import GridModel
 from opnet.spaces.grid import Grid
 from opnet.spaces.interpolation import close_ends, linear_interpolate, open_ends
@@ -155,9 +155,8 @@ class MgNO(GridModel):
                 v = gelu(cycle(v, grids, paddings, pointwise))
             else:
                 Kv = cycle(linear_interpolate(v, native, grids[-1]), grids, paddings)
-                v = linear_interpolate(Kv, grids[-1], native) + pointwise(v.movedim(1, -1)).movedim(-1, 1)
-                v = gelu(v)
-        u = self.projection(v.movedim(1, -1)).movedim(-1, 1)
+                v = gelu(linear_interpolate(Kv, grids[-1], native) + on_channels(pointwise, v))
+        u = on_channels(self.projection, v)
         return (u if native == grid else open_ends(u, grid)).contiguous()
 
     def _channels_last(self, v: Tensor) -> Tensor:

@@ -38,7 +38,8 @@ class StencilConvolution(nn.Module):
 
         # shape: (batch, in_channels, *grid) -> (batch, out_channels, *strided)
         """
-        weight, bias = self.weight, None
+        weight: Tensor = self.weight
+        bias = None
         if pointwise is not None:
             dim = len(padding)
             weight = weight + functional.pad(pointwise.weight[(..., *(None,) * dim)], (1, 1) * dim)

@@ -18,12 +18,14 @@ TRANSPOSED = (functional.conv_transpose1d, functional.conv_transpose2d, function
 class VCycle(nn.Module):
     r"""`u = K f` by one way down the levels and up again,
 
-    .. math:: u \leftarrow u + S_i (f - A_i u) \quad (i = 1 \dots pre), \qquad (u, f) \to (\Pi u, R f), \qquad \dots,
-        \qquad u \leftarrow u + P u_{coarse}, \qquad u \leftarrow u + S_i (f - A_i u) \quad (i = 1 \dots post),
+    .. math:: u \leftarrow u + S_i (f - A_i u) \quad (i = 1 \dots pre), \qquad (\Pi u, R f) \mapsto u_{coarse}, \qquad
+        u \leftarrow u + P u_{coarse}, \qquad u \leftarrow u + S_i (f - A_i u) \quad (i = 1 \dots post),
 
-    from u = 0 on the finest level used. Unlike the cycle of `opnet.solvers.multigrid`, which restricts f - A u and
-    corrects from zero, the way down takes the approximation along, as MgNO was run: A is then never applied where there
-    are most nodes.
+    from u = 0 on the finest level used, the coarse step the same from Pi u on the next level. Unlike the cycle of
+    `opnet.solvers.multigrid`, which restricts f - A u and corrects from zero, the way down takes the approximation
+    along, as MgNO was run: A is then never applied where there are most nodes. Where P is not learned, it takes
+    u_coarse - Pi u, as in the full approximation scheme: u itself would come up again from every level, and grow with
+    their number.
 
     Levels are numbered from the coarsest, 0. A cycle may start on any of them.
 
@@ -48,12 +50,13 @@ class VCycle(nn.Module):
     ) -> None:
         super().__init__()
         channels = in_channels, out_channels, dim
+        self.steps = list(reversed(iterations))
         finest = len(iterations) - 1
         self.pre, self.post = nn.ModuleList(), nn.ModuleList()
-        for level, (pre, post) in enumerate(reversed(iterations)):
+        for level, (pre, post) in enumerate(self.steps):
             self.pre.append(_Smoothing(*channels, pre, from_zero=level == finest))
             self.post.append(_Smoothing(*channels, post, from_zero=False))
-        self.joins = not learned_transfers and iterations[0] == (1, 0)
+        self.learned_transfers = learned_transfers
         self.transfers = nn.ModuleList(
             (_LearnedTransfer if learned_transfers else _LinearTransfer)(*channels) for _ in range(finest)
         )
@@ -70,16 +73,14 @@ class VCycle(nn.Module):
             grids, paddings: of each level used, the coarsest first.
         """
         top = len(grids) - 1
-        if pointwise is not None and not (top and self.joins):
-            return self(f, grids, paddings) + pointwise(f.movedim(1, -1)).movedim(-1, 1)
         if pointwise is None:
             return self._improved(self.pre[top](None, f, paddings[top]), f, grids, paddings)
+        if not top or self.learned_transfers or self.steps[top] != (1, 0):
+            return self(f, grids, paddings) + on_channels(pointwise, f)
         # Both maps of f by one convolution; where the coarser levels need S f alone, there are fewer nodes.
-        u = self.pre[top].S[0](f, paddings[top], pointwise)
-        transfer = self._transfer(top)
-        first, coarse_f = transfer.down(u, f, grids[top], grids[top - 1], paddings[top])
-        first = first - pointwise(coarse_f.movedim(1, -1)).movedim(-1, 1)
-        return u + self._correction(first, coarse_f, grids, paddings)
+        u = self.pre[top](None, f, paddings[top], pointwise)
+        first, coarse_f = self._transfer(top).down(u, f, grids[top], grids[top - 1], paddings[top])
+        return u + self._correction(first - on_channels(pointwise, coarse_f), coarse_f, grids, paddings)
 
     def _improved(self, u: Tensor, f: Tensor, grids: Sequence[Grid], paddings: Sequence[Padding]) -> Tensor:
         """u after what all levels below the last grid's add to it, and the smoothing steps up."""
@@ -102,6 +103,11 @@ class VCycle(nn.Module):
         return cast("_LearnedTransfer | _LinearTransfer", self.transfers[level - 1])
 
 
+def on_channels(linear: nn.Linear, v: Tensor) -> Tensor:
+    """The linear map of the channels at every node.  # shape: (batch, in, *grid) -> (batch, out, *grid)"""
+    return linear(v.movedim(1, -1)).movedim(-1, 1)
+
+
 class _Smoothing(nn.Module):
     """`u <- u + S_i (f - A_i u)` for i = 1 ... count; from_zero: the first A meets no u, and there is none."""
 
@@ -111,10 +117,11 @@ class _Smoothing(nn.Module):
         self.A = nn.ModuleList(StencilConvolution(u_channels, f_channels, dim) for _ in range(count - from_zero))
         self.from_zero = from_zero
 
-    def forward(self, u: Tensor | None, f: Tensor, padding: Padding) -> Tensor:
+    def forward(self, u: Tensor | None, f: Tensor, padding: Padding, pointwise: nn.Linear | None = None) -> Tensor:
+        """From u = None, which is zero, with a pointwise map of f added."""
         for i, S in enumerate(self.S):
             if u is None:
-                u = S(f, padding)
+                u = S(f, padding, pointwise)
             else:
                 u = u + S(f - self.A[i - self.from_zero](u, padding), padding)
         assert u is not None
@@ -131,7 +138,6 @@ class _LinearTransfer(nn.Module):
         return linear_interpolate(u, fine, coarse), linear_interpolate(f, fine, coarse)
 
     def up(self, u: Tensor, first: Tensor, coarse: Grid, fine: Grid) -> Tensor:
-        # The correction alone: u itself would come up again from every level, and grow with their number.
         return linear_interpolate(u - first, coarse, fine)
 
 
