@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -63,10 +62,10 @@ def linear_interpolate(
     """
     check_on_grid(values, grid)
     _check_box(grid, target)
-    if grid.dim <= len(_LINEAR) and not any(sides[0] == "periodic" for sides in grid.boundary):
-        if {*grid.nodes, *target.nodes} == {"vertex"}:
+    if grid.dim <= len(_LINEAR) and grid.boundary == target.boundary:
+        if _has_ends(grid) and _has_ends(target):
             return _between_ends(values, grid, target)
-        if {*grid.nodes, *target.nodes} == {"cell"} and (_divides(target, grid) or _divides(grid, target)):
+        if _is_of_cells(grid) and _is_of_cells(target) and (_divides(target, grid) or _divides(grid, target)):
             return _between_cells(values, grid, target)
     for axis in range(grid.dim):
         if (grid.shape[axis], grid.nodes[axis]) != (target.shape[axis], target.nodes[axis]):
@@ -148,12 +147,32 @@ def _divides(coarse: Grid, fine: Grid) -> bool:
     return all(n % m == 0 for n, m in zip(fine.intervals, coarse.intervals, strict=True))
 
 
+def _has_ends(grid: Grid) -> bool:
+    """Whether both ends of every axis are nodes; of a periodic axis the one that stands for both."""
+    return all(
+        nodes == ("left" if low == "periodic" else "vertex")
+        for nodes, (low, _) in zip(grid.nodes, grid.boundary, strict=True)
+    )
+
+
+def _is_of_cells(grid: Grid) -> bool:
+    """Whether all nodes are cells between two sides."""
+    return set(grid.nodes) == {"cell"} and not any(low == "periodic" for low, _ in grid.boundary)
+
+
 def _between_ends(values: Tensor, grid: Grid, target: Grid) -> Tensor:
     """`linear_interpolate` where both ends of every axis are nodes, by torch, which is much faster than matrices."""
     if _divides(target, grid):
         factors = [n // m for n, m in zip(grid.intervals, target.intervals, strict=True)]
         return _POOLS[grid.dim - 1](values, 1, factors)  # of one node each: a slice, with a faster derivative
-    return functional.interpolate(values, target.shape, mode=_LINEAR[grid.dim - 1], align_corners=True)
+    for axis, (low, _) in enumerate(grid.boundary, start=2):
+        if low == "periodic":
+            values = torch.cat([values, values.narrow(axis, 0, 1)], axis)
+    size = [m + 1 for m in target.intervals]
+    values = functional.interpolate(values, size, mode=_LINEAR[grid.dim - 1], align_corners=True)
+    for axis, m in enumerate(target.shape, start=2):
+        values = values.narrow(axis, 0, m)
+    return values
 
 
 def _between_cells(values: Tensor, grid: Grid, target: Grid) -> Tensor:
@@ -177,8 +196,6 @@ def _between_cells(values: Tensor, grid: Grid, target: Grid) -> Tensor:
     return values
 
 
-@lru_cache(maxsize=256)
-@torch.inference_mode(False)
 def _linear_matrix(grid: Grid, target: Grid, axis: int) -> Tensor:
     """(target node, node): the values of the hat functions at the target's nodes."""
     n = grid.shape[axis]

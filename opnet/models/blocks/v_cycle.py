@@ -103,7 +103,7 @@ class VCycle(nn.Module):
         return cast("_LearnedTransfer | _LinearTransfer", self.transfers[level - 1])
 
 
-def on_channels(linear: nn.Linear, v: Tensor) -> Tensor:
+def on_channels(linear: nn.Module, v: Tensor) -> Tensor:
     """The linear map of the channels at every node.  # shape: (batch, in, *grid) -> (batch, out, *grid)"""
     return linear(v.movedim(1, -1)).movedim(-1, 1)
 
