@@ -67,6 +67,7 @@ from opnet.models.graph_ode import GraphODE
 from opnet.models.graph_reaction_diffusion import GraphReactionDiffusion
 from opnet.models.graphon_nde import GraphonNDE
 from opnet.models.lno import LNO
+from opnet.models.mgno import MgNO
 from opnet.models.multi_grid_patches import MultiGridPatches
 from opnet.models.multipole_gno import MultipoleGNO
 from opnet.models.neuraloperator import from_neuraloperator

@@ -4,6 +4,7 @@ from opnet.spaces.grid import Grid
 
 FNO = {"class": "FNO", "in_channels": 1, "out_channels": 2, "modes": [4, 4], "width": 6, "layers": 2}
 KERNEL = {"in_channels": 1, "out_channels": 2, "width": 3, "layers": 1, "hidden": [4]}
+MGNO = {"class": "MgNO", "in_channels": 1, "out_channels": 2, "width": 6, "layers": 2, "levels": 3}
 NARROW = {**FNO, "width": 4}
 NEURALOPERATOR = {**{k: v for k, v in FNO.items() if k != "modes"}, "class": "NeuralOperatorFNO", "n_modes": [6, 6]}
 STATISTICS = {"inputs": {"shift": [1.0], "scale": [2.0]}, "targets": {"shift": [0.5, 0.0], "scale": [3.0, 1.0]}}
@@ -30,6 +31,11 @@ EXAMPLES = {
     "FactorisedFNO": [
         {**NARROW, "class": "FactorisedFNO", "padding": 0.5},
         {**NARROW, "class": "FactorisedFNO", "basis": "cosine", "shared": True},
+    ],
+    "MgNO": [
+        MGNO,
+        {**MGNO, "iterations": [[1, 1], [1, 1], [2, 0]], "padding": "reflect", "skip_finest": 0.5},
+        {**MGNO, "form": "published"},
     ],
     "MultiGridPatches": [
         {"class": "MultiGridPatches", "model": {**NARROW, "modes": [3, 3], "in_channels": 6}, "patches": [2, 1]},
@@ -70,4 +76,15 @@ EXAMPLES = {
 }
 
 # Arguments that tell one example of a class from another.
-SHOWN = {"basis", "padding", "symmetric", "dilations", "kernel", "sees_input", "factorisation", "levels", "outputs"}
+SHOWN = {
+    "basis",
+    "padding",
+    "symmetric",
+    "dilations",
+    "kernel",
+    "sees_input",
+    "factorisation",
+    "levels",
+    "outputs",
+    "form",
+}

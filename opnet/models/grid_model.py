@@ -30,7 +30,7 @@ class GridModel(Model):
     """
 
     domain = "grid"
-    discretisation_invariant: ClassVar[bool] = True
+    discretisation_invariant: bool = True
     trainable: ClassVar[bool] = True
     sees_lengths: ClassVar[bool] = False
     half_precision: ClassVar[bool] = False

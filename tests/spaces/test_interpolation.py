@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from opnet.spaces.grid import Grid
-from opnet.spaces.interpolation import close_ends, linear_interpolate, open_ends, restrict_cells, sine_interpolate
+from opnet.spaces.interpolation import (
+    _linear_matrix,
+    close_ends,
+    linear_interpolate,
+    open_ends,
+    restrict_cells,
+    sine_interpolate,
+)
 
 PLACEMENTS = ["cell", "vertex", "left", "interior"]
 
@@ -98,6 +105,19 @@ def test_linear_interpolation_is_of_second_order_and_wraps_on_periodic_axes():
         return float((linear_interpolate(wave[None, None], grid, target)[0, 0] - exact).abs().max())
 
     assert error(16) / error(64) == pytest.approx(16, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "boundary"), [("vertex", "dirichlet"), ("cell", "neumann"), ("left", "periodic"), ("cell", "periodic")]
+)
+@pytest.mark.parametrize("sizes", [((4, 3), (12, 6)), ((12, 6), (4, 3)), ((4, 1), (8, 4)), ((5, 4), (9, 6))])
+def test_linear_interpolation_by_torch_is_that_by_matrices(nodes, boundary, sizes):
+    grid, target = (
+        Grid(tuple(n + (nodes == "vertex") for n in shape), nodes=nodes, boundary=boundary) for shape in sizes
+    )
+    values = torch.randn(2, 3, *grid.shape, dtype=torch.float64, requires_grad=True)
+    rows, columns = (_linear_matrix(grid, target, axis) for axis in range(2))
+    assert torch.allclose(linear_interpolate(values, grid, target), rows @ values @ columns.T)
 
 
 def test_linear_interpolation_keeps_values_at_shared_nodes_dtype_and_constants():
