@@ -6,6 +6,7 @@ from math import pi
 import pytest
 import torch
 
+import opnet.models.deeponet
 import opnet.models.fno
 import opnet.models.normalised
 import opnet.models.symmetrised  # noqa: F401  (registers)
@@ -14,9 +15,16 @@ from opnet.models.base import build_model
 from opnet.spaces.grid import Grid
 
 FNO = {"class": "FNO", "in_channels": 1, "out_channels": 2, "modes": [4, 4], "width": 6, "layers": 2}
+DEEPONET = {"class": "DeepONet", "in_channels": 1, "out_channels": 2, "sensors": [5, 4], "branch": [6, 4], "trunk": [6, 4]}
 STATISTICS = {"inputs": {"shift": [1.0], "scale": [2.0]}, "targets": {"shift": [0.5, 0.0], "scale": [3.0, 1.0]}}
 # Small architectures from one input channel to two outputs on squares; several where options matter.
 EXAMPLES = {
+    "DeepONet": [
+        DEEPONET,
+        {**DEEPONET, "outputs": "split_branch", "stacked": True, "sensor_nodes": ["vertex", "cell"]},
+        {**DEEPONET, "outputs": "split_trunk", "fourier_features": 2, "activation": "tanh"},
+        {**DEEPONET, "outputs": "independent", "zero_boundary": True},
+    ],
     "FNO": [
         FNO,
         {**FNO, "padding": 0.5},
@@ -33,7 +41,7 @@ PLACEMENTS = ["cell", "vertex", "left", "interior"]
 
 
 def title(config):
-    options = {k: v for k, v in config.items() if k in ("basis", "padding", "symmetric")}
+    options = {k: v for k, v in config.items() if k in ("basis", "padding", "symmetric", "outputs")}
     return f"{config['class']}{options or ''}"
 
 
