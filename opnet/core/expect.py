@@ -31,6 +31,19 @@ def integer(name: str, value: Any, expected: str = "an integer") -> int:
     return int(value)
 
 
+def at_least(name: str, value: Any, least: int = 1) -> int:
+    """`value` as an int; a `ValueError` naming the argument if it is none or smaller than `least`.
+
+    >>> at_least("width", 0)
+    Traceback (most recent call last):
+    ValueError: width: expected at least 1, found 0
+    """
+    value = integer(name, value)
+    if value < least:
+        raise ValueError(f"{name}: expected at least {least}, found {value}")
+    return value
+
+
 def integers(name: str, values: Any, expected: str) -> tuple[int, ...]:
     """`values` as a tuple of ints; a `ValueError` naming the argument if they are not integers.
 

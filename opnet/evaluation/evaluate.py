@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, cast
 
 import torch
@@ -138,7 +139,7 @@ def measure(
         raise ValueError("dataset: expected at least one sample, found none")
     if batch_size < 1:
         raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
-    own = next((p for p in model.parameters() if p.is_floating_point()), None)
+    own = next((t for t in chain(model.parameters(), model.buffers()) if t.is_floating_point()), None)
     values: list[list[Tensor]] = [[] for _ in metrics]
     with evaluating(model):
         for start in range(0, len(dataset), batch_size):

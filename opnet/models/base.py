@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC
 from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from opnet.core.registry import build
+from opnet.spaces.grid import Grid
 
 
 class Model(nn.Module, ABC):
@@ -23,9 +24,11 @@ class Model(nn.Module, ABC):
 
     Attributes:
         domain: "grid", "graph" or "nodes": which of these it is.
+        needs_data: whether `adapt` has to be called with training data before a new model answers.
     """
 
     domain: ClassVar[str]
+    needs_data: ClassVar[bool] = False
     registered_name: ClassVar[str]
     arguments: dict[str, Any]
 
@@ -34,6 +37,14 @@ class Model(nn.Module, ABC):
         """Plain data from which `build_model` makes the same architecture again."""
         arguments = {key: value.config if isinstance(value, Model) else value for key, value in self.arguments.items()}
         return {"class": self.registered_name, **arguments}
+
+    def adapt(self, inputs: Tensor, targets: Tensor, grid: Grid) -> None:
+        """Take from training data, once and before training, what is not learned by gradients, such as bases.
+
+        Nothing for most models; `config` and the weights then hold what was taken.
+
+        # shape: (sample, channel, *grid), (sample, channel, *grid)
+        """
 
     @property
     def n_parameters(self) -> int:

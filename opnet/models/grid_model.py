@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import ClassVar
 
 from torch import Tensor
@@ -17,12 +18,18 @@ class GridModel(Model):
     Attributes:
         discretisation_invariant: whether the same weights mean one operator, which outputs approach as the grid is
             refined; False where they are bound to a spacing.
+        trainable: whether there are parameters to learn by gradients; False for baselines that take all they know from
+            `adapt`, or know nothing.
+        sees_lengths: whether outputs depend on the lengths of the box, as solutions of an equation do; where False the
+            box is scaled to the unit box.
         in_channels: channels of a.
         dim: axes of the grid; None: any.
     """
 
     domain = "grid"
     discretisation_invariant: ClassVar[bool] = True
+    trainable: ClassVar[bool] = True
+    sees_lengths: ClassVar[bool] = False
     in_channels: int
     dim: int | None = None
 
@@ -38,9 +45,11 @@ class GridModel(Model):
             raise ValueError(
                 f"inputs: expected (batch, {self.in_channels}, *grid){wanted}, found {tuple(inputs.shape)}"
             )
-        dtype = next(p.dtype for p in self.parameters() if p.is_floating_point())
-        if inputs.dtype != dtype:
-            raise ValueError(f"inputs: expected {dtype}, the model's dtype, found {inputs.dtype}")
+        own = next((t.dtype for t in chain(self.parameters(), self.buffers()) if t.is_floating_point()), None)
+        if own is None and not inputs.is_floating_point():
+            raise ValueError(f"inputs: expected floating-point values, found {inputs.dtype}")
+        if own is not None and inputs.dtype != own:
+            raise ValueError(f"inputs: expected {own}, the model's dtype, found {inputs.dtype}")
         if grid is None:
             return Grid(tuple(inputs.shape[2:]), nodes="cell")
         if tuple(inputs.shape[2:]) != grid.shape:

@@ -51,8 +51,15 @@ class Normalised(Model):
     def forward(self, inputs: Tensor, grid: Grid | None = None) -> Tensor:
         if not inputs.is_floating_point():
             raise ValueError(f"inputs: expected floating-point values, found {inputs.dtype}")
-        outputs = self.model((inputs - self._wide("input_shift", inputs)) / self._wide("input_scale", inputs), grid)
+        outputs = self.model(self._normal(inputs, "input"), grid)
         return outputs * self._wide("target_scale", outputs) + self._wide("target_shift", outputs)
+
+    def adapt(self, inputs: Tensor, targets: Tensor, grid: Grid) -> None:
+        """Let the model inside adapt to the normalised data."""
+        self.model.adapt(self._normal(inputs, "input"), self._normal(targets, "target"), grid)
+
+    def _normal(self, values: Tensor, which: str) -> Tensor:
+        return (values - self._wide(f"{which}_shift", values)) / self._wide(f"{which}_scale", values)
 
     def _wide(self, name: str, like: Tensor) -> Tensor:
         return getattr(self, name).to(like.dtype).reshape(-1, *(1,) * (like.ndim - 2))

@@ -55,3 +55,7 @@ class Symmetrised(Model):
             for g in range(N_ELEMENTS)
         )
         return sum(outputs, start=inputs.new_zeros(())) / N_ELEMENTS
+
+    def adapt(self, inputs: Tensor, targets: Tensor, grid: Grid) -> None:
+        """Let the model inside adapt to the data."""
+        self.model.adapt(inputs, targets, grid)

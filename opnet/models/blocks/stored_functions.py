@@ -1,0 +1,64 @@
+"""`StoredFunctions`: functions on a grid, such as a basis of the training data, that travel with a model's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from opnet.core.typing import Float
+from opnet.spaces.grid import Grid
+from opnet.spaces.interpolation import linear_interpolate
+
+
+class StoredFunctions(nn.Module):
+    """`count` functions as a buffer (count, channel, *grid), read on any grid by multilinear interpolation.
+
+    The box is only scaled: functions are of the unit coordinates. Without a grid there are none yet, until `hold`; with
+    one they are noise, for the weights that are then loaded.
+
+    Args:
+        name: what messages call the owner.
+        count: functions.
+        channels: of each.
+        grid: where they sit, as a `Grid` or as its description.
+    """
+
+    values: Tensor | None
+
+    def __init__(self, name: str, count: int, channels: int, grid: Grid | Mapping[str, Any] | None) -> None:
+        super().__init__()
+        self.name, self.count, self.channels = name, count, channels
+        self.grid = grid_of(grid)
+        values = None if self.grid is None else torch.randn(count, channels, *self.grid.shape)
+        self.register_buffer("values", values)
+
+    def hold(self, values: Float[Tensor, "count channel *grid"], grid: Grid) -> None:
+        """Take these functions in place of what there was."""
+        assert values.shape == (self.count, self.channels, *grid.shape)
+        self.grid, self.values = grid, values
+
+    def at(self, grid: Grid) -> Float[Tensor, "count channel *grid"]:
+        """The functions at the nodes of a grid.
+
+        Raises:
+            ValueError: where there are none yet.
+        """
+        if self.values is None or self.grid is None:
+            raise ValueError(
+                f"{self.name}: expected to have seen training data: call adapt(inputs, targets, grid) first"
+            )
+        return linear_interpolate(self.values, self.grid, replace(grid, extent=self.grid.extent))
+
+
+def grid_of(given: Grid | Mapping[str, Any] | None) -> Grid | None:
+    """The grid that plain data describe, as a checkpoint has it."""
+    return given if given is None or isinstance(given, Grid) else Grid.from_description(dict(given))
+
+
+def described(grid: Grid | None) -> dict[str, Any] | None:
+    """The grid as plain data."""
+    return None if grid is None else grid.describe()
