@@ -77,9 +77,7 @@ class DeepONet(SensorModel):
         sensor_nodes: str | Sequence[str] = "cell",
         zero_boundary: bool = False,
     ) -> None:
-        super().__init__(
-            in_channels, out_channels, sensors, sensor_nodes=sensor_nodes, zero_boundary=zero_boundary
-        )
+        super().__init__(in_channels, out_channels, sensors, sensor_nodes=sensor_nodes, zero_boundary=zero_boundary)
         branch, trunk = equal_features("DeepONet", branch, trunk)
         if outputs not in OUTPUTS:
             raise ValueError(f"DeepONet: outputs: expected one of {', '.join(OUTPUTS)}, found {outputs!r}")
@@ -90,6 +88,7 @@ class DeepONet(SensorModel):
             "stacked": stacked,
             "activation": activation,
             "fourier_features": fourier_features,
+            "zero_boundary": zero_boundary,
         }
         self.features = branch[-1]
         networks = self.out_channels if outputs == "independent" else 1
@@ -112,4 +111,3 @@ class DeepONet(SensorModel):
 
     def answer(self, sensed: Tensor, x: Tensor, grid: Grid | None) -> Tensor:
         return inner_products([b(sensed.flatten(1)) for b in self.branch], [t(x) for t in self.trunk], self.features)
-

@@ -71,6 +71,7 @@ def deeponet_from_deepxde(
         sensor_nodes=sensor_nodes,
     ).to(bias.dtype)
     with torch.no_grad():
+        assert model.bias is not None
         model.bias.copy_(bias)
         for part, networks in (("branch", model.branch), ("trunk", model.trunk)):
             for network, weights in zip(networks, nets[part], strict=True):

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from opnet.core.expect import integer
+from opnet.core.expect import at_least
 from opnet.core.typing import Float
 from opnet.models.grid_model import GridModel
 from opnet.spaces.grid import Grid
@@ -29,6 +29,7 @@ class SensorModel(GridModel):
         sensors: sensors along each axis.
         sensor_nodes: their placement, as `Grid` names them: one, or one an axis.
         zero_boundary: multiply u by `prod_i 4 x_i (1 - x_i)`, for solutions that vanish on the boundary.
+        bias: whether there is c.
 
     Raises:
         ValueError: for an argument out of range; on a call, for inputs or points that do not fit.
@@ -42,24 +43,24 @@ class SensorModel(GridModel):
         *,
         sensor_nodes: str | Sequence[str] = "cell",
         zero_boundary: bool = False,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        self.in_channels = at_least_one(f"{name}: in_channels", in_channels)
-        self.out_channels = at_least_one(f"{name}: out_channels", out_channels)
+        self.in_channels = at_least(f"{name}: in_channels", in_channels)
+        self.out_channels = at_least(f"{name}: out_channels", out_channels)
         try:
             self.sensors = Grid(tuple(sensors), nodes=sensor_nodes)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{name}: sensors, sensor_nodes: expected those of a grid: {error}") from error
         self.dim = self.sensors.dim
         self.zero_boundary = zero_boundary
-        self.bias = nn.Parameter(torch.zeros(self.out_channels))
+        self.bias = nn.Parameter(torch.zeros(self.out_channels)) if bias else None
         self.arguments = {
             "in_channels": self.in_channels,
             "out_channels": self.out_channels,
             "sensors": list(self.sensors.shape),
             "sensor_nodes": list(self.sensors.nodes),
-            "zero_boundary": zero_boundary,
         }
 
     @abstractmethod
@@ -83,7 +84,9 @@ class SensorModel(GridModel):
             x = grid.unit_coordinates(inputs.dtype, inputs.device).flatten(1).T
         else:
             x = self._unit(points, inputs, grid)
-        u = self.answer(sensed, x, grid if points is None else None) + self.bias[:, None]
+        u = self.answer(sensed, x, grid if points is None else None)
+        if self.bias is not None:
+            u = u + self.bias[:, None]
         if self.zero_boundary:
             u = u * (4 * x * (1 - x)).prod(-1).unsqueeze(-2)
         return (u if points is not None else u.unflatten(-1, grid.shape)).contiguous()
@@ -103,11 +106,3 @@ class SensorModel(GridModel):
         if not bool(((x >= -1e-5) & (x <= 1 + 1e-5)).all()):
             raise ValueError(f"points: expected points in the box {grid.extent}, found some outside")
         return x
-
-
-def at_least_one(name: str, value: int) -> int:
-    """`value` as an int; a `ValueError` naming the argument for less than 1."""
-    value = integer(name, value)
-    if value < 1:
-        raise ValueError(f"{name}: expected at least 1, found {value}")
-    return value

@@ -8,9 +8,12 @@ import torch
 
 import opnet.models.deeponet
 import opnet.models.fno
+import opnet.models.mionet
+import opnet.models.multionet
 import opnet.models.normalised
 import opnet.models.pca_net
 import opnet.models.persistence
+import opnet.models.pod_deeponet
 import opnet.models.resnet
 import opnet.models.symmetrised
 import opnet.models.training_mean
@@ -32,6 +35,11 @@ EXAMPLES = {
         {**DEEPONET, "outputs": "split_branch", "stacked": True, "sensor_nodes": ["vertex", "cell"]},
         {**DEEPONET, "outputs": "split_trunk", "fourier_features": 2, "activation": "tanh"},
         {**DEEPONET, "outputs": "independent", "zero_boundary": True},
+    ],
+    "MIONet": [{**DEEPONET, "class": "MIONet", "functions": [1]}],
+    "MultiONet": [{"class": "MultiONet", **SENSORS, "widths": [6, 8, 4]}],
+    "PODDeepONet": [
+        {"class": "PODDeepONet", **SENSORS, "rank": 3, "branch": [6], "grid": Grid((4, 5)).describe()},
     ],
     "FNO": [
         FNO,

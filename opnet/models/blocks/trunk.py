@@ -31,9 +31,7 @@ class Trunk(nn.Module):
     torch.Size([100, 8])
     """
 
-    def __init__(
-        self, dim: int, widths: Sequence[int], activation: str = "gelu", *, fourier_features: int = 0
-    ) -> None:
+    def __init__(self, dim: int, widths: Sequence[int], activation: str = "gelu", *, fourier_features: int = 0) -> None:
         super().__init__()
         self.fourier_features = integer("fourier_features", fourier_features)
         if self.fourier_features < 0:
