@@ -53,6 +53,8 @@ from opnet.linops.spectral import Spectral
 from opnet.linops.stencil import Stencil
 from opnet.models.base import Model, build_model
 from opnet.models.blocks.mlp import MLP
+from opnet.models.deeponet import DeepONet
+from opnet.models.deeponet_from_deepxde import deeponet_from_deepxde
 from opnet.models.fno import FNO
 from opnet.models.gcn import GCN
 from opnet.models.graph_diffusion import GraphDiffusion
@@ -61,8 +63,11 @@ from opnet.models.graph_nde import GraphNDE
 from opnet.models.graph_ode import GraphODE
 from opnet.models.graph_reaction_diffusion import GraphReactionDiffusion
 from opnet.models.graphon_nde import GraphonNDE
+from opnet.models.mionet import MIONet
+from opnet.models.multionet import MultiONet
 from opnet.models.node_classifier import NodeClassifier
 from opnet.models.normalised import Normalised
+from opnet.models.pod_deeponet import PODDeepONet
 from opnet.models.symmetrised import Symmetrised
 from opnet.solvers.linear.bicgstab import BiCGStab
 from opnet.solvers.linear.cg import CG

@@ -39,7 +39,7 @@ class MultiONet(SensorModel):
         ValueError: for an argument out of range; on a call, for inputs or points that do not fit.
 
     Source: Zang and Koutsourelakis, DGenNO: a novel physics-aware neural operator for solving forward and inverse PDE
-    problems based on deep, generative probabilistic modeling, arXiv:2502.06250, section on the MultiONet architecture.
+    problems based on deep, generative probabilistic modeling, arXiv:2502.06250, where it is the decoder.
 
     >>> import torch
     >>> MultiONet(1, 2, sensors=(20,), widths=(32, 32, 32))(torch.zeros(5, 1, 64)).shape

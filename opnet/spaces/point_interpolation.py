@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,7 +36,8 @@ def linear_at(
     total = values.new_zeros(*values.shape[:2], len(points))
     for corner in product(*sides):
         share = torch.stack([share for _, share in corner]).prod(0)
-        total = total + share * values[(..., *(node for node, _ in corner))]
+        nodes: tuple[Any, ...] = (..., *(node for node, _ in corner))
+        total = total + share * values[nodes]
     return total
 
 

@@ -1,5 +1,6 @@
 import io
 from contextlib import redirect_stdout
+from itertools import pairwise
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ SENSORS = (4, 5)
 
 
 def network(*sizes):
-    return nn.ModuleDict({"linears": nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))})
+    return nn.ModuleDict({"linears": nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))})
 
 
 def state(branch=(20, 7, 6), trunk=(2, 8, 6), outputs=1):
@@ -60,8 +61,8 @@ def test_outputs_equal_those_of_deepxde(deepxde, strategy, branch, trunk, output
 def test_widths_and_channels_are_read_off_the_weights():
     model = deeponet_from_deepxde(state(), SENSORS, activation="relu", sensor_nodes="vertex")
     assert model.config == {
-        "class": "DeepONet", "in_channels": 1, "out_channels": 1, "sensors": [4, 5], "sensor_nodes": ["vertex", "vertex"],
-        "branch": [7, 6], "trunk": [8, 6], "outputs": "split_both", "stacked": False,
+        "class": "DeepONet", "in_channels": 1, "out_channels": 1, "sensors": [4, 5],
+        "sensor_nodes": ["vertex", "vertex"], "branch": [7, 6], "trunk": [8, 6], "outputs": "split_both", "stacked": False,
         "activation": "relu", "fourier_features": 0, "zero_boundary": False,
     }  # fmt: skip
     assert float(model.bias.detach()) == 0.5
