@@ -67,8 +67,14 @@ from opnet.models.mionet import MIONet
 from opnet.models.multionet import MultiONet
 from opnet.models.node_classifier import NodeClassifier
 from opnet.models.normalised import Normalised
+from opnet.models.pca_net import PCANet
+from opnet.models.persistence import Persistence
 from opnet.models.pod_deeponet import PODDeepONet
+from opnet.models.reduced_basis import ReducedBasis
+from opnet.models.resnet import ResNet
 from opnet.models.symmetrised import Symmetrised
+from opnet.models.training_mean import TrainingMean
+from opnet.models.unet import UNet
 from opnet.solvers.linear.bicgstab import BiCGStab
 from opnet.solvers.linear.cg import CG
 from opnet.solvers.linear.direct import DirectSolver
@@ -155,6 +161,7 @@ from opnet.spaces.fields.rbf import RBFField
 from opnet.spaces.fields.sine_waves import SineWaves
 from opnet.spaces.fields.unit_range import UnitRange
 from opnet.spaces.grid import Grid
+from opnet.spaces.pod import PODBasis, pod
 from opnet.spaces.statistics import ChannelStatistics
 from opnet.training.config import FitConfig
 from opnet.training.fit import Run, fit

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from opnet.cli.baselines import adapt, build_baselines
 from opnet.cli.console import Console
 from opnet.cli.find_store import find_store
 from opnet.cli.grid_report import grid_report, summary
@@ -18,6 +19,7 @@ from opnet.cli.objects import check_data_keys, construct, data_recipe, named
 from opnet.cli.recipe import Recipe
 from opnet.cli.run_folder import RunFolder
 from opnet.core.errors import DataError, RecipeError
+from opnet.data.batch import Dataset
 from opnet.data.dataset import DataSplits, open_dataset
 from opnet.data.generate import generate
 from opnet.data.recipe import DataRecipe
@@ -26,6 +28,7 @@ from opnet.evaluation.intervals import mean_interval
 from opnet.evaluation.records import Record, record
 from opnet.evaluation.report import Report
 from opnet.models.base import Model
+from opnet.models.grid_model import GridModel
 from opnet.models.normalised import Normalised
 from opnet.models.symmetrised import Symmetrised
 from opnet.solvers.pde.problem import Problem
@@ -39,11 +42,17 @@ FILE_KEYS = ("format", "path", "frames_in", "frames_out")
 class GridJob(Job):
     """Data on grids, an operator model, errors against resolution."""
 
-    header = ("metric", "resolution", "inference", "mean", "95 % interval", "data's own error")
+    header = ("model", "metric", "resolution", "inference", "mean", "95 % interval", "data's own error")
 
     def __init__(self, recipe: Recipe, where: Path, *, data: Path | None = None, device: str = "cpu") -> None:
         super().__init__(recipe, where, data=data, device=device)
         self.architecture = self.new_model()
+        if not getattr(self.architecture, "trainable", True):
+            raise RecipeError(
+                f"{where}: [model] class: expected a model with weights to train, found {recipe.model.model_class}; "
+                "[evaluation] baselines measures it beside one"
+            )
+        self.baselines: list[GridModel] = []
         self.data_recipe: DataRecipe | None = None
         self.splits: DataSplits
         table = recipe.data
@@ -62,6 +71,7 @@ class GridJob(Job):
             for resolution in {self.data_recipe.train_resolution, *self.data_recipe.test_resolutions}:
                 self._check_model(problem.grid(resolution), *channels)
             self._check_evaluation(self.data_recipe.n_train, self.data_recipe.test_resolutions)
+            self._build_baselines(*channels)
         elif table.format is not None:
             check_data_keys(table, FILE_KEYS, "files of a foreign format", where)
             reader = named("format", table.format, f"{where}: [data] format")
@@ -82,6 +92,7 @@ class GridJob(Job):
             first = self.splits.train.batch([0])
             self._check_model(self.splits.train.grid, first.inputs.shape[1], first.targets.shape[1])
             self._check_evaluation(len(self.splits.train), self.splits.resolutions)
+            self._build_baselines(first.inputs.shape[1], first.targets.shape[1])
             folder.remember_data(self.data_path)
             return
         found = self._find_store(folder, console)
@@ -122,15 +133,13 @@ class GridJob(Job):
         return replace(splits, train=splits.train.windows(frames_in, frames_out), tests=tests)
 
     def train(self, folder: RunFolder, console: Console) -> None:
-        train, validation = self.splits.train, None
-        held_out = self._held_out(len(train))
-        if held_out:
-            cut = len(train) - held_out
-            train, validation = train.subset(range(cut)), train.subset(range(cut, len(train)))
+        train, validation = self._training_data()
         torch.manual_seed(self.recipe.seed)
         model: Model = Normalised(self.new_model(), *train.statistics())
         if self.recipe.model.symmetrise:
             model = Symmetrised(model)
+        if self.architecture.needs_data:
+            adapt(model, train)
         with console.progress("training") as progress:
             self.run = fit(
                 model,
@@ -144,9 +153,33 @@ class GridJob(Job):
         folder.write_log(self.run.history)
         say_how_trained(console, "training", self.run)
 
+    def _training_data(self) -> tuple[Dataset, Dataset | None]:
+        """What the model is trained on, and what is kept for validation, if any."""
+        train = self.splits.train
+        held_out = self._held_out(len(train))
+        if not held_out:
+            return train, None
+        cut = len(train) - held_out
+        return train.subset(range(cut)), train.subset(range(cut, len(train)))
+
     def measure(self, console: Console) -> list[Record]:
         assert self.run is not None
-        return self._measure(self.run.model, console)
+        return [*self._measure(self.run.model, console), *self._measure_baselines()]
+
+    def _build_baselines(self, channels_in: int, channels_out: int) -> None:
+        table = self.recipe.evaluation.baselines
+        self.baselines = build_baselines(table, self.where, channels_in, channels_out, self.recipe.data.frames_out)
+
+    def _measure_baselines(self) -> list[Record]:
+        records = []
+        for model in self.baselines:
+            if model.needs_data:
+                adapt(model, self._training_data()[0])
+            model.to(self.device, self.config.dtype)
+            resolutions = self.recipe.evaluation.resolutions or self.splits.resolutions
+            rows = [row for n in resolutions for row in evaluate(model, self.splits.at(n), self.metrics)]
+            records += self._model_records(rows, model.registered_name)
+        return records
 
     def _measure(self, model: nn.Module, console: Console) -> list[Record]:
         asked = self.recipe.evaluation
@@ -161,19 +194,20 @@ class GridJob(Job):
                         model, test, self.metrics, inference="subsample_interpolate", resolution=self.splits.resolution
                     )
                 progress(i + 1, len(resolutions), f"resolution {resolution}")
-        return [*self._model_records(rows), *self._data_records()]
+        return [*self._model_records(rows, self.recipe.model.model_class), *self._data_records()]
 
     def measure_again(
         self, folder: RunFolder, data: Path | None, data_format: str | None, console: Console
     ) -> list[Record]:
-        """Records of the model trained in `folder`, on its own test data or on those in `data`."""
+        """Records of the model trained in `folder`, on its own test data or, without baselines, on those in `data`."""
         if data is not None:
             self.splits = open_dataset(data, format=data_format)
         elif self.data_recipe is None or self._find_store(folder, console) is not None:
             self.prepare_data(folder, console)
         else:
             raise DataError(f"{folder.data}: expected the run's store, found none; `opnet run` makes it again")
-        return self._measure(load_latest(folder.checkpoints), console)
+        records = self._measure(load_latest(folder.checkpoints), console)
+        return records if data is not None else [*records, *self._measure_baselines()]
 
     def rows(self, records: Sequence[Record]) -> list[list[Any]]:
         return summary(records)
@@ -196,9 +230,9 @@ class GridJob(Job):
         shared = self.where.parent / "data"
         return find_store(self.data_recipe, folder.data, self.data_path, shared, folder.path.parent, console)
 
-    def _model_records(self, rows: Sequence[Row]) -> list[Record]:
+    def _model_records(self, rows: Sequence[Row], model: str) -> list[Record]:
         labels = {
-            "model": self.recipe.model.model_class,
+            "model": model,
             "data": self.data_name,
             "seed": self.recipe.seed,
             "split": "test",
@@ -252,6 +286,9 @@ class GridJob(Job):
 
     def _check_model(self, grid: Grid, channels_in: int, channels_out: int) -> None:
         """Ask the model for one zero function on `grid`, so that what does not fit is known before any work."""
+        if self.architecture.needs_data:
+            self._check_channels(channels_in, channels_out)
+            return
         try:
             with torch.no_grad():
                 answer = self.architecture(torch.zeros(1, channels_in, *grid.shape), grid)
@@ -262,3 +299,10 @@ class GridJob(Job):
                 f"{self.where}: [model] out_channels: expected {channels_out}, the channels of the data's targets, "
                 f"found {answer.shape[1]}"
             )
+
+    def _check_channels(self, *data: int) -> None:
+        """The same of a model that answers only once it has seen data."""
+        for name, expected in zip(("in_channels", "out_channels"), data, strict=True):
+            found = self.architecture.arguments[name]
+            if found != expected:
+                raise RecipeError(f"{self.where}: [model] {name}: expected {expected}, as the data, found {found}")

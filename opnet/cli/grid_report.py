@@ -18,7 +18,7 @@ from opnet.training.fit import Run
 
 
 def summary(records: Sequence[Record]) -> list[list[Any]]:
-    """The summary table: a row a metric, resolution and way of inferring, the data's error bar beside it."""
+    """The summary table: a row a model, metric, resolution and way of inferring, the data's error bar beside it."""
     data_error = {tuple(r["resolution"]): r["value"] for r in records if r["name"] == "discretisation_error"}
     rows = []
     for r in records:
@@ -27,7 +27,7 @@ def summary(records: Sequence[Record]) -> list[list[Any]]:
             own = f"{data_error[resolution]:.2g}" if r["name"] == "RelativeL2" and resolution in data_error else ""
             interval = f"[{r['low']:.4f}, {r['high']:.4f}]" if "low" in r else ""
             size = " x ".join(map(str, resolution))
-            rows.append([r["name"], size, r.get("inference", "paired"), r["value"], interval, own])
+            rows.append([r["model"], r["name"], size, r.get("inference", "paired"), r["value"], interval, own])
     return rows
 
 
@@ -53,6 +53,9 @@ def grid_report(
         f"Means over {len(splits.test)} test samples the model never saw, with 95 % bootstrap intervals of the mean. "
         f"The model was trained at {at} alone; native: it runs on each other resolution with the same weights."
     )
+    if recipe.evaluation.baselines:
+        names = ", ".join(baseline.model_class for baseline in recipe.evaluation.baselines)
+        report.text(f"Baselines, without weights to train: {names}. A model is worth what it gains on them.")
     if recipe.evaluation.subsample:
         report.text(
             f"subsample_interpolate: the input is taken at every s-th node, down to {at}; the answer is brought back "

@@ -76,6 +76,12 @@ class ModelTable(_Arguments):
     symmetrise: bool = False
 
 
+class BaselineTable(_Arguments):
+    """A model without weights to train: its `class`, and its arguments as further keys."""
+
+    model_class: str = Field(alias="class")
+
+
 class TrainingTable(_Arguments):
     """`[training]`: the loss, and the fields of `opnet.FitConfig`."""
 
@@ -107,12 +113,13 @@ class TransferTable(_Table):
 
 
 class EvaluationTable(_Table):
-    """`[evaluation]`: what is measured and shown."""
+    """`[evaluation]`: what is measured and shown; on grids `baselines` are measured beside the model."""
 
     metrics: tuple[str, ...] = Field(("RelativeL2",), min_length=1)
     resolutions: tuple[int, ...] = ()
     subsample: tuple[int, ...] = ()
     pictures: int = Field(3, ge=0, le=20)
+    baselines: tuple[BaselineTable, ...] = ()
     convergence: ConvergenceTable | None = None
     transfer: TransferTable | None = None
 

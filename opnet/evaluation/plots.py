@@ -9,6 +9,7 @@ import base64
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import Transform
 
-INK, MODEL, DATA, SECOND = "#1b2733", "#1f6fb4", "#b3541e", "#4d8a57"
+INK, MODEL, DATA, SECOND, OTHER = "#1b2733", "#1f6fb4", "#b3541e", "#4d8a57", "#7a8791"
 
 
 def new_figure(rows: int = 1, columns: int = 1, *, size: tuple[float, float] = (5.2, 4.0)) -> tuple[Figure, Any]:
@@ -151,14 +152,18 @@ def plot_history(axes: Axes, history: Sequence[dict[str, Any]], *, label: str = 
 
 
 def plot_error_against_resolution(axes: Axes, records: Sequence[Record], metric: str) -> None:
-    """Error of the model at each resolution with its 95 % interval, and the data's own error beside it.
+    """Error of the model at each resolution with its 95 % interval; beside it those of baselines and the data's own.
 
-    Scaled as by `scale_errors`.
+    The model is that of the first record; others are baselines. Scaled as by `scale_errors`.
 
     Args:
         records: flat records; those named `metric` (native inference) and "discretisation_error" are drawn.
     """
-    _errors(axes, [r for r in records if r["name"] == metric and r.get("inference") == "native"], MODEL, "model", "o")
+    native = [r for r in records if r["name"] == metric and r.get("inference") == "native"]
+    models = list(dict.fromkeys(r.get("model") for r in native))
+    _errors(axes, [r for r in native if r.get("model") in models[:1]], MODEL, "model", "o")
+    for name, marker in zip(models[1:], cycle("vDP*X"), strict=False):
+        _errors(axes, [r for r in native if r.get("model") == name], OTHER, str(name), marker)
     other = [r for r in records if r["name"] == metric and r.get("inference") == "subsample_interpolate"]
     _errors(axes, other, SECOND, "subsampled, inferred, interpolated", "^")
     _errors(axes, [r for r in records if r["name"] == "discretisation_error"], DATA, "the data's own error", "s")

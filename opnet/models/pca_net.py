@@ -38,7 +38,7 @@ class PCANet(GridModel):
         input_rank, output_rank: numbers of modes.
         hidden: entries of the MLP's hidden layers.
         activation: of the MLP; see `MLP`.
-        grid: where the bases sit, of a model that was adapted; None before.
+        grid: description of the grid the bases sit on, of a model that was adapted; None before.
 
     Raises:
         ValueError: for an argument out of range; on a call, for inputs that do not fit, a grid of fewer values than
@@ -53,6 +53,9 @@ class PCANet(GridModel):
     (torch.Size([3, 1, 16]), torch.Size([3, 1, 40]))
     """
 
+    input_scale: Tensor
+    output_scale: Tensor
+
     registered_name = "PCANet"
     needs_data = True
 
@@ -65,7 +68,7 @@ class PCANet(GridModel):
         *,
         hidden: Sequence[int] = (256, 256),
         activation: str = "gelu",
-        grid: Grid | Mapping[str, Any] | None = None,
+        grid: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         hidden = integers("PCANet: hidden", hidden, "positive integers, one a hidden layer")

@@ -23,7 +23,7 @@ class TrainingMean(GridModel):
 
     Args:
         in_channels, out_channels: channels of a and u.
-        grid: where the mean sits, of a model that was adapted; None before.
+        grid: description of the grid the mean sits on, of a model that was adapted; None before.
 
     Raises:
         ValueError: for channels below 1; on a call, for inputs that do not fit, or before `adapt`.
@@ -39,7 +39,7 @@ class TrainingMean(GridModel):
     trainable = False
     needs_data = True
 
-    def __init__(self, in_channels: int, out_channels: int, *, grid: Grid | Mapping[str, Any] | None = None) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, grid: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self.in_channels = at_least("TrainingMean: in_channels", in_channels)
         self.out_channels = at_least("TrainingMean: out_channels", out_channels)

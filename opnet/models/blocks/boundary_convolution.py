@@ -31,7 +31,7 @@ class BoundaryConvolution(nn.Module):
 
 
 def extend(v: Tensor, boundary: Sequence[tuple[str, str]], width: int) -> Tensor:
-    """`v` on `width` more nodes at every side: repeated (periodic), by its last value (Neumann, Robin), by 0 (Dirichlet).
+    """`v` on `width` more nodes at every side: repeated (periodic), its last value (Neumann, Robin) or 0 (Dirichlet).
 
     >>> import torch
     >>> extend(torch.tensor([[[1.0, 2.0, 3.0]]]), [("dirichlet", "neumann")], 1)

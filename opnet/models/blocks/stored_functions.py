@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from opnet.spaces.point_interpolation import linear_at
 
 
 class StoredFunctions(nn.Module):
-    """`count` functions as a buffer (count, channel, *grid), read anywhere by multilinear interpolation.
+    """`count` functions as a buffer (count, channel, *grid), read on any grid by interpolation.
 
     The box is only scaled: functions are of the unit coordinates. Without a grid there are none yet, until `hold`; with
     one they are noise, for the weights that are then loaded.
@@ -25,15 +25,24 @@ class StoredFunctions(nn.Module):
         name: what messages call the owner.
         count: functions.
         channels: of each.
-        grid: where they sit, as a `Grid` or as its description.
+        grid: description of the grid they sit on, as `Grid.describe` gives it.
+        interpolate: how they get to other grids: `linear_interpolate`, or `sine_interpolate` for functions that vanish
+            on the boundary.
     """
 
     values: Tensor | None
 
-    def __init__(self, name: str, count: int, channels: int, grid: Grid | Mapping[str, Any] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        count: int,
+        channels: int,
+        grid: Mapping[str, Any] | None,
+        interpolate: Callable[[Tensor, Grid, Grid], Tensor] = linear_interpolate,
+    ) -> None:
         super().__init__()
-        self.name, self.count, self.channels = name, count, channels
-        self.grid = grid_of(grid)
+        self.name, self.count, self.channels, self.interpolate = name, count, channels, interpolate
+        self.grid = None if grid is None else Grid.from_description(dict(grid))
         values = None if self.grid is None else torch.randn(count, channels, *self.grid.shape)
         self.register_buffer("values", values)
 
@@ -49,10 +58,10 @@ class StoredFunctions(nn.Module):
             ValueError: where there are none yet.
         """
         values, own = self._held()
-        return linear_interpolate(values, own, replace(grid, extent=own.extent))
+        return self.interpolate(values, own, replace(grid, extent=own.extent))
 
     def at_points(self, x: Float[Tensor, "*point dim"]) -> Float[Tensor, "count channel *point"]:
-        """The functions at points of the unit box.
+        """The functions at points of the unit box, by multilinear interpolation.
 
         Raises:
             ValueError: where there are none yet.
@@ -66,11 +75,6 @@ class StoredFunctions(nn.Module):
                 f"{self.name}: expected to have seen training data: call adapt(inputs, targets, grid) first"
             )
         return self.values, self.grid
-
-
-def grid_of(given: Grid | Mapping[str, Any] | None) -> Grid | None:
-    """The grid that plain data describe, as a checkpoint has it."""
-    return given if given is None or isinstance(given, Grid) else Grid.from_description(dict(given))
 
 
 def described(grid: Grid | None) -> dict[str, Any] | None:
