@@ -3,20 +3,20 @@
     python benchmarks/accuracy/antiderivative.py --quick --out antiderivative.json
 
 u is a Gaussian process of length .2 on (0, 1), read by 100 sensors, s its integral from 0; branch [100, 40, 40], trunk
-[1, 40, 40], ReLU, Glorot's first weights, Adam at 1e-3 without schedule. Lu et al. 2021 report a test MSE of 9.3e-7. The
-parts, chosen by `--parts`:
+[1, 40, 40], ReLU, Glorot's first weights, Adam at 1e-3 without schedule. Lu et al. 2021 report a test MSE of 9.3e-7.
+The parts, chosen by `--parts`:
 
-- `unaligned`: the published setting. 10,000 functions u, each with s at one point of its own; all of them in every one of
-  50,000 steps; 100,000 test functions, each with s at one point. Points are random nodes of a grid of 496. `fit` takes data
-  sets on a grid, so this is a plain loop over `model(u, grid, points)`.
+- `unaligned`: the published setting. 10,000 functions u, each with s at one point of its own; all of them in every one
+  of 50,000 steps; 100,000 test functions, each with s at one point. Points are random nodes of a grid of 496. `fit`
+  takes data sets on a grid, so this is a plain loop over `model(u, grid, points)`.
 - `cartesian`: the same architecture, functions and number of steps by `fit`, s at all 100 nodes: 100 times as many
   targets. Steps are on 200 functions. Beside Adam at 1e-3, the cosine schedule.
-- `convergence`: `unaligned` with fewer functions and 5,000 steps, the MSE's order in the number of functions. Theory for
-  it has an upper bound alone; the paper reports exponential decay at first, then orders that depend on the width.
+- `convergence`: `unaligned` with fewer functions and 5,000 steps, the MSE's order in the number of functions. The paper
+  reports exponential decay at first, then orders from a half to four.
 
-MSE is the mean of squared errors over the test pairs, s being about .5 in root mean square: `relative` is the root of the
-MSE over that. `n` is the number of steps (`unaligned`, `cartesian`) or of functions (`convergence`). Results are written
-after every part and every 5,000 steps, so that a run that is stopped leaves what it had.
+MSE is the mean of squared errors over the test pairs; `relative` is its root over the root mean square of s. `n` is the
+number of steps (`unaligned`, `cartesian`) or of functions (`convergence`). Results are written after every part and
+every 5,000 steps, so that a run that is stopped leaves what it had.
 """
 
 from __future__ import annotations
@@ -64,7 +64,10 @@ QUICK = Scale(1_000, 5_000, 2_000, 1_000, (125, 250, 500), (0,), 1_000)
 
 @dataclass(frozen=True)
 class Pairs:
-    """Functions at the sensors, each with its integral at one point.  # shape: (sample, 1, sensor), (sample, 1, 1) x 2"""
+    """Functions at the sensors, each with its integral at one point.
+
+    # shape: (sample, 1, sensor), (sample, 1, 1), (sample, 1, 1)
+    """
 
     u: Tensor
     x: Tensor

@@ -62,8 +62,8 @@ def test_widths_and_channels_are_read_off_the_weights():
     model = deeponet_from_deepxde(state(), SENSORS, activation="relu", sensor_nodes="vertex")
     assert model.config == {
         "class": "DeepONet", "in_channels": 1, "out_channels": 1, "sensors": [4, 5],
-        "sensor_nodes": ["vertex", "vertex"], "branch": [7, 6], "trunk": [8, 6], "outputs": "split_both", "stacked": False,
-        "activation": "relu", "fourier_features": 0, "zero_boundary": False,
+        "sensor_nodes": ["vertex", "vertex"], "branch": [7, 6], "trunk": [8, 6], "outputs": "split_both",
+        "stacked": False, "activation": "relu", "fourier_features": 0, "zero_boundary": False,
     }  # fmt: skip
     assert float(model.bias.detach()) == 0.5
 
