@@ -18,4 +18,4 @@ def test_the_last_layer_is_activated():
     torch.manual_seed(0)
     trunk, x = Trunk(2, (6, 4), "relu", fourier_features=2), torch.rand(3, 50, 2)
     assert torch.equal(trunk(x), torch.relu(trunk.mlp(position_features(x, 2))))
-    assert float(trunk(x).min()) == 0
+    assert trunk(x).min().item() == 0
