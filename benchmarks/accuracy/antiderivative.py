@@ -11,7 +11,7 @@ The parts, chosen by `--parts`:
   takes data sets on a grid, so this is a plain loop over `model(u, grid, points)`.
 - `cartesian`: the same architecture, functions and number of steps by `fit`, s at all 100 nodes: 100 times as many
   targets. Steps are on 200 functions. Beside Adam at 1e-3, the cosine schedule.
-- `convergence`: `unaligned` with fewer functions and 5,000 steps, the MSE's order in the number of functions. The paper
+- `convergence`: `unaligned` with fewer functions and 4,000 steps, the MSE's order in the number of functions. The paper
   reports exponential decay at first, then orders from a half to four.
 
 MSE is the mean of squared errors over the test pairs; `relative` is its root over the root mean square of s. `n` is the
@@ -54,9 +54,9 @@ class Scale:
     tests: int = 100_000
     steps: int = 50_000
     every: int = 5_000
-    sizes: tuple[int, ...] = (500, 1000, 2000, 4000)
+    sizes: tuple[int, ...] = (250, 500, 1000, 2000)
     seeds: tuple[int, ...] = (0, 1)
-    convergence_steps: int = 5_000
+    convergence_steps: int = 4_000
 
 
 QUICK = Scale(1_000, 5_000, 2_000, 1_000, (125, 250, 500), (0,), 1_000)
