@@ -57,6 +57,8 @@ from opnet.linops.stencil import Stencil
 from opnet.models.base import Model, build_model
 from opnet.models.blocks.mlp import MLP
 from opnet.models.factorised_fno import FactorisedFNO
+from opnet.models.deeponet import DeepONet
+from opnet.models.deeponet_from_deepxde import deeponet_from_deepxde
 from opnet.models.fno import FNO
 from opnet.models.gcn import GCN
 from opnet.models.gno import GNO
@@ -72,10 +74,13 @@ from opnet.models.multi_grid_patches import MultiGridPatches
 from opnet.models.multipole_gno import MultipoleGNO
 from opnet.models.neuraloperator import from_neuraloperator
 from opnet.models.neuraloperator_fno import NeuralOperatorFNO
+from opnet.models.mionet import MIONet
+from opnet.models.multionet import MultiONet
 from opnet.models.node_classifier import NodeClassifier
 from opnet.models.normalised import Normalised
 from opnet.models.pca_net import PCANet
 from opnet.models.persistence import Persistence
+from opnet.models.pod_deeponet import PODDeepONet
 from opnet.models.reduced_basis import ReducedBasis
 from opnet.models.resnet import ResNet
 from opnet.models.symmetrised import Symmetrised

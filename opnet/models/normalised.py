@@ -48,10 +48,11 @@ class Normalised(Model):
         ):
             self.register_buffer(name, torch.tensor(values, dtype=torch.get_default_dtype()))
 
-    def forward(self, inputs: Tensor, grid: Grid | None = None) -> Tensor:
+    def forward(self, inputs: Tensor, grid: Grid | None = None, **where: Tensor) -> Tensor:
+        """The model's answer, in physical units; `where` is passed on to it, such as the `points` of a `DeepONet`."""
         if not inputs.is_floating_point():
             raise ValueError(f"inputs: expected floating-point values, found {inputs.dtype}")
-        outputs = self.model(self._normal(inputs, "input"), grid)
+        outputs = self.model(self._normal(inputs, "input"), grid, **where)
         return outputs * self._wide("target_scale", outputs) + self._wide("target_shift", outputs)
 
     def adapt(self, inputs: Tensor, targets: Tensor, grid: Grid) -> None:

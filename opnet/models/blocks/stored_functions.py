@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from opnet.core.typing import Float
 from opnet.spaces.grid import Grid
 from opnet.spaces.interpolation import linear_interpolate
+from opnet.spaces.point_interpolation import linear_at
 
 
 class StoredFunctions(nn.Module):
@@ -56,11 +57,24 @@ class StoredFunctions(nn.Module):
         Raises:
             ValueError: where there are none yet.
         """
+        values, own = self._held()
+        return self.interpolate(values, own, replace(grid, extent=own.extent))
+
+    def at_points(self, x: Float[Tensor, "*point dim"]) -> Float[Tensor, "count channel *point"]:
+        """The functions at points of the unit box, by multilinear interpolation.
+
+        Raises:
+            ValueError: where there are none yet.
+        """
+        values, own = self._held()
+        return linear_at(values, replace(own, extent=()), x.flatten(0, -2)).unflatten(-1, x.shape[:-1])
+
+    def _held(self) -> tuple[Tensor, Grid]:
         if self.values is None or self.grid is None:
             raise ValueError(
                 f"{self.name}: expected to have seen training data: call adapt(inputs, targets, grid) first"
             )
-        return self.interpolate(self.values, self.grid, replace(grid, extent=self.grid.extent))
+        return self.values, self.grid
 
 
 def described(grid: Grid | None) -> dict[str, Any] | None:
