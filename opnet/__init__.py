@@ -56,9 +56,9 @@ from opnet.linops.spectral import Spectral
 from opnet.linops.stencil import Stencil
 from opnet.models.base import Model, build_model
 from opnet.models.blocks.mlp import MLP
-from opnet.models.factorised_fno import FactorisedFNO
 from opnet.models.deeponet import DeepONet
 from opnet.models.deeponet_from_deepxde import deeponet_from_deepxde
+from opnet.models.factorised_fno import FactorisedFNO
 from opnet.models.fno import FNO
 from opnet.models.gcn import GCN
 from opnet.models.gno import GNO
@@ -70,12 +70,12 @@ from opnet.models.graph_reaction_diffusion import GraphReactionDiffusion
 from opnet.models.graphon_nde import GraphonNDE
 from opnet.models.lno import LNO
 from opnet.models.mgno import MgNO
+from opnet.models.mionet import MIONet
 from opnet.models.multi_grid_patches import MultiGridPatches
+from opnet.models.multionet import MultiONet
 from opnet.models.multipole_gno import MultipoleGNO
 from opnet.models.neuraloperator import from_neuraloperator
 from opnet.models.neuraloperator_fno import NeuralOperatorFNO
-from opnet.models.mionet import MIONet
-from opnet.models.multionet import MultiONet
 from opnet.models.node_classifier import NodeClassifier
 from opnet.models.normalised import Normalised
 from opnet.models.pca_net import PCANet

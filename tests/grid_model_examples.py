@@ -4,6 +4,8 @@ from opnet.spaces.grid import Grid
 
 FNO = {"class": "FNO", "in_channels": 1, "out_channels": 2, "modes": [4, 4], "width": 6, "layers": 2}
 KERNEL = {"in_channels": 1, "out_channels": 2, "width": 3, "layers": 1, "hidden": [4]}
+SENSORS = {"in_channels": 1, "out_channels": 2, "sensors": [5, 4]}
+DEEPONET = {"class": "DeepONet", **SENSORS, "branch": [6, 4], "trunk": [6, 4]}
 MGNO = {"class": "MgNO", "in_channels": 1, "out_channels": 2, "width": 6, "layers": 2, "levels": 3}
 NARROW = {**FNO, "width": 4}
 NEURALOPERATOR = {**{k: v for k, v in FNO.items() if k != "modes"}, "class": "NeuralOperatorFNO", "n_modes": [6, 6]}
@@ -13,6 +15,15 @@ PCA = {"class": "PCANet", "in_channels": 1, "out_channels": 2, "input_rank": 3, 
 # From one input channel to two outputs (or the one they have) on squares; several where options matter, of which the
 # default tests run the first.
 EXAMPLES = {
+    "DeepONet": [
+        DEEPONET,
+        {**DEEPONET, "outputs": "split_branch", "stacked": True, "sensor_nodes": ["vertex", "cell"]},
+        {**DEEPONET, "outputs": "split_trunk", "fourier_features": 2, "activation": "tanh"},
+        {**DEEPONET, "outputs": "independent", "zero_boundary": True},
+    ],
+    "MIONet": [{**DEEPONET, "class": "MIONet", "functions": [1]}],
+    "MultiONet": [{"class": "MultiONet", **SENSORS, "widths": [6, 8, 4]}],
+    "PODDeepONet": [{"class": "PODDeepONet", **SENSORS, "rank": 3, "branch": [6], "grid": Grid((4, 5)).describe()}],
     "FNO": [
         FNO,
         {**FNO, "padding": 0.5},

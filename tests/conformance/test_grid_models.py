@@ -12,67 +12,12 @@ from grid_model_examples import EXAMPLES, SHOWN
 
 import opnet  # noqa: F401  (registers)
 from opnet.core.errors import SolveError
-import opnet.models.deeponet
-import opnet.models.fno
-import opnet.models.mionet
-import opnet.models.multionet
-import opnet.models.normalised
-import opnet.models.pca_net
-import opnet.models.persistence
-import opnet.models.pod_deeponet
-import opnet.models.reduced_basis
-import opnet.models.resnet
-import opnet.models.symmetrised
-import opnet.models.training_mean
-import opnet.models.unet  # noqa: F401  (registers)
 from opnet.core.registry import lookup, names
 from opnet.models.base import build_model
 from opnet.models.grid_model import GridModel
 from opnet.spaces.grid import Grid
 from opnet.training.model_file import load_model, model_bytes, save_model
 
-FNO = {"class": "FNO", "in_channels": 1, "out_channels": 2, "modes": [4, 4], "width": 6, "layers": 2}
-SENSORS = {"in_channels": 1, "out_channels": 2, "sensors": [5, 4]}
-DEEPONET = {"class": "DeepONet", **SENSORS, "branch": [6, 4], "trunk": [6, 4]}
-STATISTICS = {"inputs": {"shift": [1.0], "scale": [2.0]}, "targets": {"shift": [0.5, 0.0], "scale": [3.0, 1.0]}}
-MEAN = {"class": "TrainingMean", "in_channels": 1, "out_channels": 2, "grid": Grid((4, 5)).describe()}
-PCA = {"class": "PCANet", "in_channels": 1, "out_channels": 2, "input_rank": 3, "output_rank": 2, "hidden": [4]}
-# Small architectures from one input channel to two outputs (or the one they have) on squares; several where options
-# matter.
-EXAMPLES = {
-    "DeepONet": [
-        DEEPONET,
-        {**DEEPONET, "outputs": "split_branch", "stacked": True, "sensor_nodes": ["vertex", "cell"]},
-        {**DEEPONET, "outputs": "split_trunk", "fourier_features": 2, "activation": "tanh"},
-        {**DEEPONET, "outputs": "independent", "zero_boundary": True},
-    ],
-    "MIONet": [{**DEEPONET, "class": "MIONet", "functions": [1]}],
-    "MultiONet": [{"class": "MultiONet", **SENSORS, "widths": [6, 8, 4]}],
-    "PODDeepONet": [
-        {"class": "PODDeepONet", **SENSORS, "rank": 3, "branch": [6], "grid": Grid((4, 5)).describe()},
-    ],
-    "FNO": [
-        FNO,
-        {**FNO, "padding": 0.5},
-        {**FNO, "basis": "cosine"},
-        {**FNO, "basis": "sine"},
-        {**FNO, "basis": "cosine", "symmetric": True, "zero_boundary": True},
-    ],
-    "Normalised": [{"class": "Normalised", "model": FNO, **STATISTICS}],
-    "Symmetrised": [{"class": "Symmetrised", "model": {**FNO, "padding": 1.0}}],
-    "PCANet": [{**PCA, "grid": Grid((5, 4), nodes="cell").describe()}],
-    "TrainingMean": [MEAN],
-    "Persistence": [{"class": "Persistence", "in_channels": 1, "out_channels": 2}],
-    "ReducedBasis": [
-        {"class": "ReducedBasis", "rank": 3, "log_scale": 0.5, "grid": Grid((6, 5), nodes=nodes).describe()}
-        for nodes in ("cell", "left")
-    ],
-    "UNet": [{"class": "UNet", "in_channels": 1, "out_channels": 2, "width": 4, "levels": 2}],
-    "ResNet": [
-        {"class": "ResNet", "in_channels": 1, "out_channels": 2, "width": 4, "blocks": 2, "dilations": [1]},
-        {"class": "ResNet", "in_channels": 1, "out_channels": 2, "width": 4, "blocks": 1, "dilations": [1, 4]},
-    ],
-}
 GRID_MODELS = [name for name in names("model") if lookup("model", name).domain == "grid"]
 PLACEMENTS = ["cell", "vertex", "left", "interior"]
 
@@ -80,9 +25,6 @@ PLACEMENTS = ["cell", "vertex", "left", "interior"]
 def title(config):
     shown = {key: value for key, value in config.items() if key in SHOWN}
     return f"{config['class']}{shown or ''}"
-    shown = ("basis", "padding", "symmetric", "dilations", "outputs")
-    options = {k: v for k, v in config.items() if k in shown}
-    return f"{config['class']}{options or ''}"
 
 
 def each(**wanted):
