@@ -170,8 +170,9 @@ def _between_ends(values: Tensor, grid: Grid, target: Grid) -> Tensor:
             values = torch.cat([values, values.narrow(axis, 0, 1)], axis)
     size = [m + 1 for m in target.intervals]
     values = functional.interpolate(values, size, mode=_LINEAR[grid.dim - 1], align_corners=True)
-    for axis, m in enumerate(target.shape, start=2):
-        values = values.narrow(axis, 0, m)
+    for axis, (low, _) in enumerate(grid.boundary, start=2):
+        if low == "periodic":
+            values = values.narrow(axis, 0, size[axis - 2] - 1)
     return values
 
 

@@ -157,6 +157,7 @@ class _LearnedTransfer(nn.Module):
 
     def up(self, u: Tensor, first: Tensor, coarse: Grid, fine: Grid) -> Tensor:
         spread = self.spread(u, self.P, stride=2, padding=1)
-        for axis, n in enumerate(fine.shape):
-            spread = spread.narrow(2 + axis, 0, n)
+        for axis, n in enumerate(fine.shape, start=2):
+            if spread.shape[axis] > n:
+                spread = spread.narrow(axis, 0, n)
         return spread
