@@ -24,6 +24,16 @@ def test_products_are_those_of_torch(dtype, fused, monkeypatch):
             torch.testing.assert_close(total, c + a @ b)
 
 
+def test_products_of_slices():
+    big, a, c = torch.randn(5, 9), torch.randn(3, 5), torch.randn(3, 7)
+    assert products.is_fusible(a) == (products.operation() is not None)
+    assert not products.is_fusible(big[:, :7])
+    with torch.no_grad():
+        for b in (big[:, :7], big[:, :7].contiguous()):
+            torch.testing.assert_close(product(a, b), a @ b)
+            torch.testing.assert_close(add_product(c.clone(), a, b), c + a @ b)
+
+
 def test_products_of_no_rows():
     with torch.no_grad():
         assert product(torch.zeros(0, 5), torch.zeros(5, 2)).shape == (0, 2)
