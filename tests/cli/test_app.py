@@ -195,7 +195,7 @@ def test_every_command_shows_an_example(command, capsys):
 WRONG = [
     (["training.epohcs=3"], r"tiny.toml: [training] epohcs: unknown key (did you mean 'epochs'?)"),
     (["training.epochs=many"], "[training] epochs: expected an integer, found 'many'"),
-    (["training.loss=RelativeL3"], "[training] loss: unknown loss 'RelativeL3' (did you mean 'RelativeL2'?)"),
+    (["training.loss=RelativeL3"], "[training] loss: unknown loss 'RelativeL3' (did you mean 'RelativeLp'?)"),
     (["model.class=FN"], "[model] class: unknown model 'FN'"),
     (["model.width=-4"], "[model] "),
     (["model.modes=[5, 5]"], "[model] "),
