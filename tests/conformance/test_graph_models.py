@@ -37,8 +37,9 @@ EXAMPLES = {
     "GraphKuramoto": [{"features": 2, "coupling": 2.0, "frequency": 0.5}],
 }
 GRAPH_MODELS = [name for name in names("model") if lookup("model", name).domain == "graph"]
+# The default tests run the first of each class.
 CASES = [
-    pytest.param(name, arguments, id=f"{name}-{number}")
+    pytest.param(name, arguments, id=f"{name}-{number}", marks=[pytest.mark.slow] if number else [])
     for name in GRAPH_MODELS
     for number, arguments in enumerate(EXAMPLES.get(name, []))
 ]

@@ -70,7 +70,20 @@ SOLVERS = {
 }
 
 
-@pytest.fixture(params=SOLVERS)
+# One of each family, at every run; the others with `-m slow`.
+QUICK = {
+    "CG, Multigrid",
+    "FlexibleCG, network",
+    "MINRES",
+    "BiCGStab",
+    "GMRES",
+    "Chebyshev",
+    "Multigrid",
+    "DirectSolver",
+}
+
+
+@pytest.fixture(params=[s if s in QUICK else pytest.param(s, marks=pytest.mark.slow) for s in SOLVERS])
 def solver(request):
     return SOLVERS[request.param]
 

@@ -130,6 +130,7 @@ CASES = [
         (16, 32, 64),
         2.0,
         "L1",
+        slow=True,
     ),
     OrderCase("shallow_water", "simple wave along an axis", simple_wave, (32, 64, 128), 2.0, "L1"),
     OrderCase(
@@ -157,6 +158,7 @@ CASES = [
         lambda n: sorption(n, RETARDED, similarity, slice(0, n // 2)),
         (32, 64, 128),
         2.0,
+        slow=True,
     ),
     OrderCase(
         "diffusion_sorption",

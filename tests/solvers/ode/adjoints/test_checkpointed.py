@@ -92,11 +92,12 @@ def stochastic(f, args):
     return SDE(f, lambda t, y, *a: 0.1 * torch.tanh(y * a[0]), args, seed=3)
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("method", "form", "options"),
     [
-        pytest.param(ARK4(), split, {}, marks=SLOW),
-        pytest.param(ARK4(), split, JOINT, marks=SLOW),
+        (ARK4(), split, {}),
+        (ARK4(), split, JOINT),
         (SRIW1(), stochastic, {"rtol": 1e-2, "times": False}),
     ],
 )
@@ -120,6 +121,7 @@ def test_equals_direct_for_states_of_other_forms():
     assert error(gradients(Checkpointed()), gradients(Direct())) < 1e-12
 
 
+@SLOW
 def test_an_element_that_fails_spoils_no_gradient():
     scale = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     y0 = torch.tensor([[0.5, 1.0], [1.0, 2.0], [0.2, 0.3]], dtype=torch.float64, requires_grad=True)

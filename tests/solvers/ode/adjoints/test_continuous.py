@@ -68,6 +68,7 @@ def split(f, args):
     return Split(lambda t, y, *a: f(t, y, *a) + y, lambda t, y, *a: -y, args)
 
 
+@pytest.mark.slow
 def test_another_method_may_go_backward():
     expected = gradients(ARK4(), Direct(), form=split)
     assert error(gradients(ARK4(), Backsolve(method=Dopri5()), form=split), expected) < 2e-5
