@@ -56,6 +56,7 @@ class MultiGridPatches(GridModel):
     """
 
     registered_name = "MultiGridPatches"
+    traceable = False  # where the patches are cut is counted from the nodes
 
     def __init__(
         self,
