@@ -50,13 +50,14 @@ class GraphsDataset(Dataset):
             graphs.append(part.domain)
         self.domain = batch_graphs(graphs)  # type: ignore[arg-type]  # they are graphs, see above
         self.times = self.parts[0].times
-        firsts = [part.batch([0]) for part in self.parts if len(part)]
-        for i, first in enumerate(firsts):
+        firsts = {i: part.batch([0]) for i, part in enumerate(self.parts) if len(part)}
+        for i, first in firsts.items():
+            before = next(iter(firsts.values()))
             for what, found, expected in (
-                ("features", first.inputs.shape[-1], firsts[0].inputs.shape[-1]),
-                ("features of the targets", first.targets.shape[-1], firsts[0].targets.shape[-1]),
-                ("times", _listed(first.times), _listed(firsts[0].times)),
-                ("parameters", sorted(first.parameters or ()), sorted(firsts[0].parameters or ())),
+                ("features", first.inputs.shape[-1], before.inputs.shape[-1]),
+                ("features of the targets", first.targets.shape[-1], before.targets.shape[-1]),
+                ("times", _listed(first.times), _listed(before.times)),
+                ("parameters", sorted(first.parameters or ()), sorted(before.parameters or ())),
             ):
                 if found != expected:
                     raise ValueError(f"GraphsDataset: parts[{i}]: expected {what} {expected} as before, found {found}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, cast
 
 import torch
@@ -19,6 +18,7 @@ from opnet.evaluation.intervals import mean_interval
 from opnet.evaluation.metrics import Criterion, RelativeL2
 from opnet.evaluation.predict import predict
 from opnet.evaluation.records import Record, record
+from opnet.models.base import own_tensor
 from opnet.spaces.grid import Grid
 from opnet.spaces.interpolation import sine_interpolate
 
@@ -139,7 +139,7 @@ def measure(
         raise ValueError("dataset: expected at least one sample, found none")
     if batch_size < 1:
         raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
-    own = next((t for t in chain(model.parameters(), model.buffers()) if t.is_floating_point()), None)
+    own = own_tensor(model)
     values: list[list[Tensor]] = [[] for _ in metrics]
     with evaluating(model):
         for start in range(0, len(dataset), batch_size):

@@ -17,6 +17,7 @@ from opnet.evaluation.intervals import mean_interval
 from opnet.evaluation.metrics import Metric, RelativeL2
 from opnet.evaluation.predict import predict
 from opnet.evaluation.records import Record, record
+from opnet.models.base import own_tensor
 from opnet.spaces.grid import Grid
 from opnet.spaces.norms import l2_norm
 
@@ -153,7 +154,7 @@ def evaluate_rollout(
         raise ValueError(
             f"evaluate_rollout: expected samples and a positive batch_size, found {len(dataset)} and {batch_size}"
         )
-    own = next((p for p in model.parameters() if p.is_floating_point()), None)
+    own = own_tensor(model)
     errors: list[list[Tensor]] = [[] for _ in metrics]
     correlations, frames_out = [], 0
     with evaluating(model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from itertools import chain
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -50,6 +51,11 @@ class Model(nn.Module, ABC):
     def n_parameters(self) -> int:
         """Number of real parameters."""
         return sum(p.numel() * (2 if p.is_complex() else 1) for p in self.parameters())
+
+
+def own_tensor(model: nn.Module) -> Tensor | None:
+    """A floating parameter, or else buffer, which says where the model is and in which dtype; None without any."""
+    return next((t for t in chain(model.parameters(), model.buffers()) if t.is_floating_point()), None)
 
 
 def build_model(config: dict[str, Any]) -> Model:

@@ -8,15 +8,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from opnet.core.expect import integer, integers
+from opnet.core.expect import at_least, integers
 from opnet.core.registry import register
 from opnet.core.typing import Float
 from opnet.models.blocks.mlp import MLP
-from opnet.models.blocks.spectral import SpectralConvolution
+from opnet.models.blocks.spectral import SpectralConvolution, check_spectral
 from opnet.models.grid_model import GridModel
 from opnet.spaces.grid import Grid
 from opnet.spaces.interpolation import close_ends, open_ends
-from opnet.spaces.transforms import BASES, SpectralTransform
+from opnet.spaces.transforms import SpectralTransform
 
 
 @register("model", "FactorisedFNO")
@@ -150,17 +150,5 @@ def _one_axis(grid: Grid, axis: int) -> Grid:
 
 def _check_arguments(arguments: dict) -> None:
     for name in ("in_channels", "out_channels", "width", "layers", "mlp_width", "projection_width"):
-        arguments[name] = integer(f"FactorisedFNO: {name}", arguments[name])
-        if arguments[name] < 1:
-            raise ValueError(f"FactorisedFNO: {name}: expected at least 1, found {arguments[name]}")
-    modes, basis, padding = arguments["modes"], arguments["basis"], arguments["padding"]
-    if not 1 <= len(modes) <= 3 or min(modes) < 1:
-        raise ValueError(
-            f"FactorisedFNO: modes: expected one to three positive numbers, one for each axis, found {modes}"
-        )
-    if basis not in BASES:
-        raise ValueError(f"FactorisedFNO: basis: expected one of {', '.join(BASES)}, found {basis!r}")
-    if not padding >= 0 or (padding and basis != "fourier"):
-        raise ValueError(
-            f"FactorisedFNO: padding: expected 0, or for the Fourier basis a positive fraction, found {padding}"
-        )
+        arguments[name] = at_least(f"FactorisedFNO: {name}", arguments[name])
+    check_spectral("FactorisedFNO", arguments["modes"], arguments["basis"], arguments["padding"])

@@ -9,17 +9,17 @@ from math import pi
 import torch
 from torch import Tensor, nn
 
-from opnet.core.expect import integer, integers
+from opnet.core.expect import at_least, integers
 from opnet.core.registry import register
 from opnet.core.typing import Float
 from opnet.models.blocks.chunked_layers import two_layers
 from opnet.models.blocks.factorised import FACTORISATIONS, FactorisedWeight, Rank
 from opnet.models.blocks.fourier_layer import fourier_layer
-from opnet.models.blocks.spectral import SpectralConvolution, weight_modes
+from opnet.models.blocks.spectral import SpectralConvolution, check_spectral, weight_modes
 from opnet.models.grid_model import GridModel
 from opnet.spaces.grid import Grid
 from opnet.spaces.interpolation import close_ends, open_ends
-from opnet.spaces.transforms import BASES, SpectralTransform
+from opnet.spaces.transforms import SpectralTransform
 
 
 @register("model", "FNO")
@@ -230,18 +230,9 @@ def _symmetric_features(x: Tensor) -> Tensor:
 
 def _check_arguments(arguments: dict) -> None:
     for name in ("in_channels", "out_channels", "width", "layers", "projection_width"):
-        arguments[name] = integer(f"FNO: {name}", arguments[name])
-        if not arguments[name] >= 1:
-            raise ValueError(f"FNO: {name}: expected at least 1, found {arguments[name]}")
+        arguments[name] = at_least(f"FNO: {name}", arguments[name])
     modes, basis = arguments["modes"], arguments["basis"]
-    if not 1 <= len(modes) <= 3 or min(modes) < 1:
-        raise ValueError(f"FNO: modes: expected one to three positive numbers, one for each axis, found {modes}")
-    if basis not in BASES:
-        raise ValueError(f"FNO: basis: expected one of {', '.join(BASES)}, found {basis!r}")
-    if not arguments["padding"] >= 0 or (arguments["padding"] and basis != "fourier"):
-        raise ValueError(
-            f"FNO: padding: expected 0, or for the Fourier basis a positive fraction, found {arguments['padding']}"
-        )
+    check_spectral("FNO", modes, basis, arguments["padding"])
     if arguments["factorisation"] not in (None, *FACTORISATIONS):
         raise ValueError(
             f"FNO: factorisation: expected one of {', '.join(FACTORISATIONS)} or None, "

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import ClassVar
 
 from torch import Tensor
 
-from opnet.models.base import Model
+from opnet.models.base import Model, own_tensor
 from opnet.spaces.grid import Grid
 
 
@@ -50,11 +49,11 @@ class GridModel(Model):
             raise ValueError(
                 f"inputs: expected (batch, {self.in_channels}, *grid){wanted}, found {tuple(inputs.shape)}"
             )
-        own = next((t.dtype for t in chain(self.parameters(), self.buffers()) if t.is_floating_point()), None)
+        own = own_tensor(self)
         if own is None and not inputs.is_floating_point():
             raise ValueError(f"inputs: expected floating-point values, found {inputs.dtype}")
-        if own is not None and inputs.dtype != own:
-            raise ValueError(f"inputs: expected {own}, the model's dtype, found {inputs.dtype}")
+        if own is not None and inputs.dtype != own.dtype:
+            raise ValueError(f"inputs: expected {own.dtype}, the model's dtype, found {inputs.dtype}")
         if grid is None:
             return Grid(tuple(inputs.shape[2:]), nodes="cell")
         if tuple(inputs.shape[2:]) != grid.shape:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from opnet.core.expect import integer, integers
+from opnet.core.expect import at_least, integer, integers
 from opnet.core.typing import Float
 from opnet.models.blocks.kernel_integral import KERNELS
 from opnet.models.blocks.neighbourhoods import WINDOWS
@@ -122,9 +122,7 @@ def check_arguments(name: str, arguments: dict[str, Any]) -> None:
         raise ValueError(f"{name}: hidden: expected one or more positive integers, found {arguments['hidden']}")
     counts = ("in_channels", "out_channels", "dim", "width", "layers", "levels", "terms", "rank", "projection_width")
     for key in [key for key in (*counts, "neighbours") if arguments.get(key) is not None]:
-        arguments[key] = integer(f"{name}: {key}", arguments[key])
-        if arguments[key] < 1:
-            raise ValueError(f"{name}: {key}: expected at least 1, found {arguments[key]}")
+        arguments[key] = at_least(f"{name}: {key}", arguments[key])
     if "seed" in arguments:
         arguments["seed"] = integer(f"{name}: seed", arguments["seed"])
     radius = arguments.get("radius", 1.0)

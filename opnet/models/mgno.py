@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from opnet.core.expect import found, integer, integers
+from opnet.core.expect import at_least, found, integers
 from opnet.core.registry import register
 from opnet.core.typing import Float
 from opnet.models.blocks.stencil import CONVOLUTIONS, PADDINGS, padding_of
@@ -101,7 +101,7 @@ class MgNO(GridModel):
         numbers = {"in_channels": in_channels, "out_channels": out_channels}
         numbers |= {"width": width, "layers": layers, "levels": levels, "dim": dim}
         for name, value in numbers.items():
-            numbers[name] = _at_least(1, name, value)
+            numbers[name] = at_least(f"MgNO: {name}", value)
         if numbers["dim"] > len(CONVOLUTIONS):
             raise ValueError(f"MgNO: dim: expected 1 to {len(CONVOLUTIONS)}, found {dim}")
         pairs = _pairs(iterations, numbers["levels"])
@@ -196,13 +196,6 @@ def _halvings(grid: Grid, levels: int) -> list[Grid]:
             )
         grids.insert(0, grid.resized(shape))
     return grids
-
-
-def _at_least(least: int, name: str, value: int) -> int:
-    value = integer(f"MgNO: {name}", value)
-    if value < least:
-        raise ValueError(f"MgNO: {name}: expected at least {least}, found {value}")
-    return value
 
 
 def _intervals(coarsest: int | Sequence[int], dim: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
 
-from opnet.core.expect import integer, integers
+from opnet.core.expect import at_least, integers
 from opnet.core.registry import register
 from opnet.core.typing import Float
 from opnet.models.blocks.factorised import Rank
@@ -169,11 +169,7 @@ def _widened(grid: Grid, counts: Sequence[int]) -> Grid:
 def _check_arguments(arguments: dict) -> None:
     least = {"lifting_width": 0, "mlp_width": 0}
     for name in ("in_channels", "out_channels", "width", "layers", "projection_width", *least):
-        arguments[name] = integer(f"NeuralOperatorFNO: {name}", arguments[name])
-        if arguments[name] < least.get(name, 1):
-            raise ValueError(
-                f"NeuralOperatorFNO: {name}: expected at least {least.get(name, 1)}, found {arguments[name]}"
-            )
+        arguments[name] = at_least(f"NeuralOperatorFNO: {name}", arguments[name], least.get(name, 1))
     n_modes, padding = arguments["n_modes"], arguments["padding"]
     if not 1 <= len(n_modes) <= 3 or min(n_modes) < 1:
         raise ValueError(

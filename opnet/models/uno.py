@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from opnet.core.expect import integer, integers
+from opnet.core.expect import at_least, integers
 from opnet.core.registry import register
 from opnet.core.typing import Float
 from opnet.models.blocks.mlp import MLP
-from opnet.models.blocks.spectral import SpectralConvolution
+from opnet.models.blocks.spectral import SpectralConvolution, check_spectral
 from opnet.models.grid_model import GridModel
 from opnet.spaces.grid import Grid
 from opnet.spaces.interpolation import close_ends, open_ends
 from opnet.spaces.regridding import Regridding
-from opnet.spaces.transforms import BASES, SpectralTransform
+from opnet.spaces.transforms import SpectralTransform
 
 
 @register("model", "UNO")
@@ -150,13 +150,5 @@ def _coarsened(grid: Grid, factor: int) -> Grid:
 
 def _check_arguments(arguments: dict) -> None:
     for name in ("in_channels", "out_channels", "width", "levels", "projection_width"):
-        arguments[name] = integer(f"UNO: {name}", arguments[name])
-        if arguments[name] < 1:
-            raise ValueError(f"UNO: {name}: expected at least 1, found {arguments[name]}")
-    modes, basis, padding = arguments["modes"], arguments["basis"], arguments["padding"]
-    if not 1 <= len(modes) <= 3 or min(modes) < 1:
-        raise ValueError(f"UNO: modes: expected one to three positive numbers, one for each axis, found {modes}")
-    if basis not in BASES:
-        raise ValueError(f"UNO: basis: expected one of {', '.join(BASES)}, found {basis!r}")
-    if not padding >= 0 or (padding and basis != "fourier"):
-        raise ValueError(f"UNO: padding: expected 0, or for the Fourier basis a positive fraction, found {padding}")
+        arguments[name] = at_least(f"UNO: {name}", arguments[name])
+    check_spectral("UNO", arguments["modes"], arguments["basis"], arguments["padding"])

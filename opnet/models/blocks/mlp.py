@@ -35,13 +35,18 @@ class MLP(nn.Module):
 
     def __init__(self, features: Sequence[int], activation: str = "tanh") -> None:
         super().__init__()
-        features = integers("features", features, "at least two positive integers")
-        if len(features) < 2 or min(features) < 1:
-            raise ValueError(f"features: expected at least two positive integers, found {features}")
-        lookup("activation", activation)
         self.activation = activation
-        for i, (a, b) in enumerate(pairwise(features)):
+        for i, (a, b) in enumerate(pairwise(checked_features(features, activation))):
             self.add_module(str(2 * i), nn.Linear(a, b))
 
     def forward(self, x: Tensor) -> Tensor:
         return perceptron(x, list(self.parameters()), self.activation)
+
+
+def checked_features(features: Sequence[int], activation: str) -> tuple[int, ...]:
+    """The features as ints; a `ValueError` for fewer than two, or an activation that is not registered."""
+    features = integers("features", features, "at least two positive integers")
+    if len(features) < 2 or min(features) < 1:
+        raise ValueError(f"features: expected at least two positive integers, found {features}")
+    lookup("activation", activation)
+    return features

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import permutations
 from math import prod
 
 import torch
 from torch import Tensor, nn
 
-from opnet.spaces.transforms import SpectralTransform, mode_shape
+from opnet.spaces.transforms import BASES, SpectralTransform, mode_shape
 
 
 class SpectralConvolution(nn.Module):
@@ -123,6 +123,16 @@ def _among(modes: tuple[int, ...], common: tuple[int, ...], basis: str) -> tuple
         slice(m - c, m + c - 1) if basis == "fourier" and axis else slice(c)
         for axis, (m, c) in enumerate(zip(modes, common, strict=True))
     )
+
+
+def check_spectral(name: str, modes: Sequence[int], basis: str, padding: float) -> None:
+    """Raise a `ValueError` naming the model unless modes, basis and padding are such as `SpectralTransform` takes."""
+    if not 1 <= len(modes) <= 3 or min(modes) < 1:
+        raise ValueError(f"{name}: modes: expected one to three positive numbers, one for each axis, found {modes}")
+    if basis not in BASES:
+        raise ValueError(f"{name}: basis: expected one of {', '.join(BASES)}, found {basis!r}")
+    if not padding >= 0 or (padding and basis != "fourier"):
+        raise ValueError(f"{name}: padding: expected 0, or for the Fourier basis a positive fraction, found {padding}")
 
 
 def weight_modes(modes: tuple[int, ...], basis: str, symmetric: bool = False) -> tuple[int, ...]:

@@ -8,10 +8,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from opnet.core.expect import integers
 from opnet.core.registry import lookup
 from opnet.core.typing import Float
-from opnet.models.blocks import activations  # noqa: F401  (registers)
+from opnet.models.blocks.mlp import checked_features
 
 
 class StackedMLP(nn.Module):
@@ -32,10 +31,7 @@ class StackedMLP(nn.Module):
 
     def __init__(self, features: Sequence[int], activation: str = "gelu") -> None:
         super().__init__()
-        features = integers("features", features, "at least two positive integers")
-        if len(features) < 2 or min(features) < 1:
-            raise ValueError(f"features: expected at least two positive integers, found {features}")
-        lookup("activation", activation)
+        features = checked_features(features, activation)
         self.activation = activation
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for a, b in pairwise((*features[:-1], 1)):
